@@ -1,0 +1,65 @@
+// Package kern holds the few hot kernels.
+package kern
+
+// Float is what the kernels compute with.
+type Float interface{ ~float32 | ~float64 }
+
+// Comb is dst[i] = Σ_j c[j]·x[j][i], in one pass. All x[j] have the length of
+// dst; each may be dst itself. No terms give zeros.
+func Comb[T Float](dst []T, c []T, x [][]T) {
+	n := len(dst)
+	switch len(c) {
+	case 0:
+		clear(dst)
+	case 1:
+		c0, x0 := c[0], x[0][:n]
+		for i := range dst {
+			dst[i] = c0 * x0[i]
+		}
+	case 2:
+		c0, x0, c1, x1 := c[0], x[0][:n], c[1], x[1][:n]
+		for i := range dst {
+			dst[i] = c0*x0[i] + c1*x1[i]
+		}
+	case 3:
+		c0, x0, c1, x1, c2, x2 := c[0], x[0][:n], c[1], x[1][:n], c[2], x[2][:n]
+		for i := range dst {
+			dst[i] = c0*x0[i] + c1*x1[i] + c2*x2[i]
+		}
+	case 4:
+		c0, x0, c1, x1, c2, x2, c3, x3 := c[0], x[0][:n], c[1], x[1][:n], c[2], x[2][:n], c[3], x[3][:n]
+		for i := range dst {
+			dst[i] = c0*x0[i] + c1*x1[i] + c2*x2[i] + c3*x3[i]
+		}
+	default:
+		combMany(dst, c, x)
+	}
+}
+
+// combMany takes any number of terms, element by element: dst may be any of x.
+func combMany[T Float](dst []T, c []T, x [][]T) {
+	for i := range dst {
+		var s T
+		for j, cj := range c {
+			s += cj * x[j][i]
+		}
+		dst[i] = s
+	}
+}
+
+// NotFinite is the index of the first infinite or NaN element, or −1.
+func NotFinite[T Float](x []T) int {
+	var s T // stays 0 while all are finite: Inf·0 and NaN·0 are NaN
+	for _, v := range x {
+		s += v * 0
+	}
+	if s == 0 {
+		return -1
+	}
+	for i, v := range x {
+		if v-v != 0 {
+			return i
+		}
+	}
+	return -1
+}
