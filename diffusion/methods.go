@@ -1,0 +1,56 @@
+package diffusion
+
+import (
+	"fmt"
+	"strings"
+)
+
+// A NamedMethod is a method under the name that users know it by.
+type NamedMethod struct {
+	Name   string
+	Doc    string // one line
+	Method Method
+}
+
+// Methods lists the methods by name.
+func Methods() []NamedMethod { return append([]NamedMethod(nil), methods...) }
+
+var methods = []NamedMethod{
+	{"ddim", "DDIM, Song et al. 2021: order 1; --eta 1 is the ancestral sampler", DDIM{}},
+	{"dpmpp-1", "DPM-Solver++ of order 1, which is DDIM", DPMSolver{Order: 1}},
+	{"dpmpp-2s", "DPM-Solver++(2S), Lu et al. 2022: singlestep, order 2", DPMSolver{Mode: Singlestep}},
+	{"dpmpp-3s", "DPM-Solver++(3S): singlestep, order 3", DPMSolver{Mode: Singlestep, Order: 3}},
+	{"dpmpp-2m", "DPM-Solver++(2M): multistep, order 2; the usual choice under guidance", DPMSolver{}},
+	{"dpmpp-2m-heun", "DPM-Solver++(2M) with the exact linear term", DPMSolver{Expansion: Taylor}},
+	{"dpmpp-3m", "DPM-Solver++(3M) as the authors' code has it (second order in fact)", DPMSolver{Order: 3}},
+	{"dpmpp-3m-corrected", "DPM-Solver++(3M) with the second derivative corrected: order 3", DPMSolver{Order: 3, ThirdOrder: Corrected}},
+	{"dpmpp-2m-sde", "SDE-DPM-Solver++(2M): stochastic, midpoint", DPMSolver{Eta: 1}},
+	{"dpmpp-2m-sde-heun", "SDE-DPM-Solver++(2M): stochastic, exact linear term", DPMSolver{Eta: 1, Expansion: Taylor}},
+	{"dpmpp-3m-sde", "SDE-DPM-Solver++(3M) with exact weights", DPMSolver{Eta: 1, Order: 3, ThirdOrder: Corrected}},
+	{"dpm-fast-2", "DPM-Solver-2, noise form: singlestep, order 2", DPMSolver{Form: NoiseForm, Mode: Singlestep}},
+	{"dpm-fast-3", "DPM-Solver-fast, noise form: singlestep, order 3", DPMSolver{Form: NoiseForm, Mode: Singlestep, Order: 3}},
+	{"dpm-2m", "DPM-Solver of order 2, noise form: multistep", DPMSolver{Form: NoiseForm}},
+	{"unipc", "UniPC-3 (bh1), Zhao et al. 2023: predictor–corrector, order 3", UniPC{}},
+	{"unipc-bh2", "UniPC-3 (bh2)", UniPC{BH: BH2}},
+}
+
+// MethodNamed returns the method of that name.
+func MethodNamed(name string) (Method, error) {
+	names := make([]string, len(methods))
+	for i, m := range methods {
+		if m.Name == name {
+			return m.Method, nil
+		}
+		names[i] = m.Name
+	}
+	return nil, fmt.Errorf("diffusion: method %q: must be one of %s", name, strings.Join(names, ", "))
+}
+
+// WithEta returns the method with that η, if it has one to set.
+func WithEta(m Method, eta float64) (Method, error) {
+	e, ok := m.(interface{ WithEta(float64) Method })
+	if !ok {
+		return nil, fmt.Errorf("diffusion: %T is deterministic: eta cannot be set", m)
+	}
+	return e.WithEta(eta), nil
+}
