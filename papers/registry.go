@@ -1,0 +1,41 @@
+package papers
+
+import (
+	"strings"
+
+	"github.com/assay-lab/assay/lab"
+)
+
+// An entry holds what of a paper is built. Its code is in papers/<slug>, in a
+// package named like the slug without hyphens.
+type entry struct {
+	Experiments func() []*lab.Experiment // nil for a name that has only cases
+}
+
+// registry maps slugs, and the names of the shared case folders that are no
+// papers (fixture-gaussian-mixture, ...), to what is built of them. Whether a
+// paper can be run is read from here and nowhere else.
+var registry = map[string]entry{}
+
+// Experiments lists the experiments of a paper, the main one first; none when it
+// is not built or not known.
+func Experiments(slug string) []*lab.Experiment {
+	if e := registry[slug]; e.Experiments != nil {
+		return e.Experiments()
+	}
+	return nil
+}
+
+// Experiment returns the experiment of that full name, "<slug>/<short name>".
+func Experiment(name string) (*lab.Experiment, bool) {
+	slug, _, ok := strings.Cut(name, "/")
+	if !ok {
+		return nil, false
+	}
+	for _, e := range Experiments(slug) {
+		if e.Name == name {
+			return e, true
+		}
+	}
+	return nil, false
+}
