@@ -1,0 +1,126 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// applicationID marks our databases in the header of the file: "assy".
+const applicationID = 0x61737379
+
+// migrations make each version of the schema from the one before. They are only
+// ever added to.
+var migrations = []string{
+	1: `
+CREATE TABLE store (id TEXT NOT NULL);
+
+CREATE TABLE runs (
+	id         TEXT PRIMARY KEY,
+	key        TEXT NOT NULL UNIQUE, -- hash of all that the outcomes depend on
+	experiment TEXT NOT NULL,
+	title      TEXT NOT NULL,
+	version    INTEGER NOT NULL,
+	vals       TEXT NOT NULL,        -- JSON object
+	size       TEXT NOT NULL,
+	code       TEXT NOT NULL,
+	inputs     TEXT NOT NULL,        -- JSON object: parameter to the file's hash
+	cost       TEXT NOT NULL,        -- JSON axis
+	quality    TEXT NOT NULL,        -- JSON axis
+	cells      INTEGER NOT NULL,     -- in the grid
+	created    INTEGER NOT NULL,     -- Unix time in ms
+	finished   INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+CREATE TABLE outcomes (
+	run     TEXT NOT NULL REFERENCES runs (id),
+	key     TEXT NOT NULL,           -- hash of the cell
+	place   INTEGER NOT NULL,        -- in the grid
+	cell    TEXT NOT NULL,           -- JSON
+	outcome TEXT NOT NULL,           -- JSON without files; '' when the cell failed
+	error   TEXT NOT NULL,           -- '' when it did not
+	seconds REAL NOT NULL,
+	tries   INTEGER NOT NULL,
+	worker  TEXT NOT NULL,
+	PRIMARY KEY (run, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE files (
+	run   TEXT NOT NULL,
+	key   TEXT NOT NULL,
+	place INTEGER NOT NULL,
+	name  TEXT NOT NULL,
+	type  TEXT NOT NULL,
+	data  BLOB NOT NULL,
+	UNIQUE (run, key, place),
+	FOREIGN KEY (run, key) REFERENCES outcomes (run, key)
+) STRICT;
+
+CREATE TABLE verdicts (
+	run     TEXT NOT NULL REFERENCES runs (id),
+	place   INTEGER NOT NULL,
+	claim   TEXT NOT NULL,
+	text    TEXT NOT NULL,
+	paper   TEXT NOT NULL,
+	verdict TEXT NOT NULL,           -- JSON
+	PRIMARY KEY (run, place)
+) STRICT, WITHOUT ROWID;
+`,
+}
+
+// migrate brings the schema up to date, in one transaction.
+func migrate(ctx context.Context, db *sql.DB) error {
+	have, err := schemaVersion(ctx, db)
+	if err != nil {
+		return err
+	}
+	newest := len(migrations) - 1
+	if have == newest {
+		return nil
+	}
+	if have > newest {
+		return fmt.Errorf("written by a newer assay: it has schema %d and this one knows schemas up to %d: use the newer assay, or another database", have, newest)
+	}
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	if have == 0 {
+		if _, err := tx.ExecContext(ctx, fmt.Sprintf(`PRAGMA application_id = %d;
+			CREATE TABLE migrations (version INTEGER PRIMARY KEY, applied INTEGER NOT NULL) STRICT;`, applicationID)); err != nil {
+			return err
+		}
+	}
+	for v := have + 1; v <= newest; v++ {
+		if _, err := tx.ExecContext(ctx, migrations[v]); err != nil {
+			return fmt.Errorf("schema %d: %w", v, err)
+		}
+		if _, err := tx.ExecContext(ctx, "INSERT INTO migrations VALUES (?, ?)", v, time.Now().UnixMilli()); err != nil {
+			return err
+		}
+	}
+	return tx.Commit()
+}
+
+// schemaVersion is 0 for a database without tables.
+func schemaVersion(ctx context.Context, db *sql.DB) (int, error) {
+	var app, tables int
+	if err := db.QueryRowContext(ctx, "PRAGMA application_id").Scan(&app); err != nil {
+		return 0, err
+	}
+	if err := db.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&tables); err != nil {
+		return 0, err
+	}
+	switch {
+	case app == 0 && tables == 0:
+		return 0, nil
+	case app != applicationID:
+		return 0, errors.New("is an SQLite database of another program")
+	}
+	var v int
+	err := db.QueryRowContext(ctx, "SELECT coalesce(max(version), 0) FROM migrations").Scan(&v)
+	return v, err
+}
