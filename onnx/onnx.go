@@ -18,7 +18,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path/filepath"
 )
 
 // The engines that [Options] may name.
@@ -73,7 +72,7 @@ func Open(path string, opt Options) (Session, error) {
 	}
 	s, err := newSession(m, path, opt)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", filepath.Base(path), err)
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return s, nil
 }
