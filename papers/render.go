@@ -67,7 +67,8 @@ func runs(p Paper) string {
 func notBuilt(p Paper) string {
 	s := "This method is described but not built yet; it belongs into package `" + p.Packages[0] + "`."
 	var same []string
-	for _, q := range All() {
+	ps, _ := catalogue()
+	for _, q := range ps {
 		if q.Field() == p.Field() && q.Runnable() {
 			same = append(same, "`assay run "+q.Slug+"`")
 		}

@@ -137,7 +137,7 @@ func (q folded) in(t folded, short bool) int {
 		return best
 	case t.joined == q.joined:
 		return wholeWord
-	case short && len(q.joined) > 1 && strings.Contains(t.joined, q.joined):
+	case (short && len(q.joined) > 1 || len(q.words) > 1) && strings.Contains(t.joined, q.joined):
 		return within
 	}
 	return 0
