@@ -2,6 +2,7 @@ package data
 
 import (
 	"bytes"
+	"compress/gzip"
 	"hash/crc32"
 	"reflect"
 	"testing"
@@ -30,7 +31,11 @@ func FuzzReadIDX(f *testing.F) {
 		WriteIDX(&b, x)
 		f.Add(b.Bytes())
 	}
-	f.Add(mnistLabels)
+	var z bytes.Buffer
+	w := gzip.NewWriter(&z)
+	WriteIDX(w, fuzzTensors[0])
+	w.Close()
+	f.Add(z.Bytes())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if x, err := ReadIDX(bytes.NewReader(b)); err == nil {
 			checkTensor(t, x)

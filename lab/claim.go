@@ -42,19 +42,35 @@ type Figure struct {
 	OK    bool    `json:"ok"`
 }
 
-// Verdict judges the curves, and answers for claims whose Judge panics or whose
-// figures are missing.
-func (c Claim) Verdict(cs Curves) (v Verdict) {
+// maxMissing is how many missing cells a verdict names.
+const maxMissing = 20
+
+// Verdict judges the curves. It answers for claims whose Judge panics, names
+// the cells without an outcome, and finds the confidence by [Confidence] unless
+// Judge has.
+func (c Claim) Verdict(cs Curves) Verdict {
+	v := c.judge(cs)
+	if v.Confidence == 0 && v.Status != Undecided {
+		v.Confidence = Confidence(cs, c.judge)
+	}
+	for i, m := range cs.Missing {
+		if i == maxMissing {
+			v.Missing = append(v.Missing, fmt.Sprintf("and %d more cells", len(cs.Missing)-i))
+			break
+		}
+		why := m.Err
+		if why == "" {
+			why = "not run"
+		}
+		v.Missing = append(v.Missing, m.Cell.String()+": "+firstLine(why))
+	}
+	return v
+}
+
+func (c Claim) judge(cs Curves) (v Verdict) {
 	defer func() {
 		if r := recover(); r != nil {
 			v = Verdict{Status: Undecided, Reason: fmt.Sprintf("judging failed: %v", r)}
-		}
-		for _, m := range cs.Missing {
-			why := m.Err
-			if why == "" {
-				why = "not run"
-			}
-			v.Missing = append(v.Missing, m.Cell.String()+": "+firstLine(why))
 		}
 	}()
 	return c.Judge(cs)

@@ -8,15 +8,17 @@ import (
 
 // Curves are the results of an experiment's grid, method by method.
 type Curves struct {
-	Cost, Quality Axis
-	Curves        []Curve   // in the order in which the grid names them
-	Missing       []Missing // cells that failed or were not run
+	Cost    Axis      `json:"cost"`
+	Quality Axis      `json:"quality"`
+	Curves  []Curve   `json:"curves"`            // in the order in which the grid names them
+	Missing []Missing `json:"missing,omitempty"` // cells that failed or were not run
 }
 
 // A Curve is the quality of one method over cost, in one panel.
 type Curve struct {
-	Panel, Method string
-	Points        []Point // by growing budget
+	Panel  string  `json:"panel,omitempty"`
+	Method string  `json:"method"`
+	Points []Point `json:"points"` // by growing budget
 }
 
 // A Point gathers the seeds of one method at one budget. The slices are parallel.
@@ -30,8 +32,8 @@ type Point struct {
 
 // Missing is a cell without an outcome.
 type Missing struct {
-	Cell Cell
-	Err  string // why it failed; "" if it was not run
+	Cell Cell   `json:"cell"`
+	Err  string `json:"error,omitempty"` // why it failed; "" if it was not run
 }
 
 // A Result is a finished cell.

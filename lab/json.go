@@ -90,3 +90,68 @@ type figureJSON struct {
 	Want  string `json:"want,omitempty"`
 	OK    bool   `json:"ok"`
 }
+
+// MarshalText writes "lower" or "higher".
+func (b Better) MarshalText() ([]byte, error) {
+	switch b {
+	case Lower:
+		return []byte("lower"), nil
+	case Higher:
+		return []byte("higher"), nil
+	}
+	return nil, fmt.Errorf("lab: better = %d: must be Lower or Higher", b)
+}
+
+// UnmarshalText reads what MarshalText writes.
+func (b *Better) UnmarshalText(text []byte) error {
+	switch string(text) {
+	case "lower":
+		*b = Lower
+	case "higher":
+		*b = Higher
+	default:
+		return fmt.Errorf("lab: better = %q: must be lower or higher", text)
+	}
+	return nil
+}
+
+type pointJSON struct {
+	Budget  number              `json:"budget"`
+	Seeds   []uint64            `json:"seeds"`
+	Cost    []number            `json:"cost"`
+	Quality []number            `json:"quality"`
+	Metrics map[string][]number `json:"metrics,omitempty"`
+}
+
+// MarshalJSON writes the point; infinite and NaN figures become strings.
+func (p Point) MarshalJSON() ([]byte, error) {
+	j := pointJSON{number(p.Budget), p.Seeds, cast[number](p.Cost), cast[number](p.Quality), nil}
+	if len(p.Metrics) > 0 {
+		j.Metrics = make(map[string][]number, len(p.Metrics))
+		for k, xs := range p.Metrics {
+			j.Metrics[k] = cast[number](xs)
+		}
+	}
+	return json.Marshal(j)
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (p *Point) UnmarshalJSON(b []byte) error {
+	var j pointJSON
+	if err := json.Unmarshal(b, &j); err != nil {
+		return err
+	}
+	*p = Point{float64(j.Budget), j.Seeds, cast[float64](j.Cost), cast[float64](j.Quality), map[string][]float64{}}
+	for k, xs := range j.Metrics {
+		p.Metrics[k] = cast[float64](xs)
+	}
+	return nil
+}
+
+func cast[T, S ~float64](xs []S) []T {
+	ys := make([]T, len(xs))
+	for i, x := range xs {
+		ys[i] = T(x)
+	}
+	return ys
+}

@@ -50,10 +50,10 @@ func (e *Experiment) Param(name string) (Param, bool) {
 
 // An Axis says what a number on a curve means.
 type Axis struct {
-	Name   string // in the field's words: "NFE", "RMS error"
-	Unit   string // "" for pure numbers
-	Log    bool   // draw and interpolate on a logarithmic scale
-	Better Better // which way is better
+	Name   string `json:"name"`           // in the field's words: "NFE", "RMS error"
+	Unit   string `json:"unit,omitempty"` // "" for pure numbers
+	Log    bool   `json:"log,omitempty"`  // draw and interpolate on a logarithmic scale
+	Better Better `json:"better"`         // which way is better
 }
 
 // Label is the axis's title on a plot.

@@ -2,6 +2,7 @@ package lab
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -75,7 +76,7 @@ func (e *Experiment) Resolve(size Size, set map[string]string) (Values, error) {
 		}
 		v[p.Name] = c
 	}
-	for name := range set {
+	for _, name := range slices.Sorted(maps.Keys(set)) {
 		if _, ok := v[name]; !ok {
 			return nil, fmt.Errorf("%s: no parameter %q: it has %s", e.Name, name, strings.Join(e.paramNames(), ", "))
 		}
@@ -138,6 +139,7 @@ func (p Param) canonicalNumbers(s string) (string, error) {
 		case p.Min < p.Max && (x < p.Min || x > p.Max):
 			return "", fmt.Errorf("%s = %s: must be from %g to %g", p.Name, part, p.Min, p.Max)
 		}
+		x += 0 // -0 and 0 are one value
 		parts[i] = strconv.FormatFloat(x, 'g', -1, 64)
 		if whole {
 			parts[i] = strconv.FormatInt(int64(x), 10)
