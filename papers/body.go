@@ -110,7 +110,7 @@ func (p *page) checkLine(i int, fenced bool) {
 	switch trimmed := strings.TrimLeft(line, " "); {
 	case trimmed == "" || strings.HasSuffix(line, " "):
 		p.errorf(i+1, "spaces at the end of the line")
-	case strings.ContainsAny(trimmed[:1], "#|>+<") || strings.HasPrefix(trimmed, "* "):
+	case strings.ContainsAny(trimmed[:1], "#|><") || strings.HasPrefix(trimmed, "* ") || strings.HasPrefix(trimmed, "+ "):
 		p.errorf(i+1, "%q: only paragraphs, lists with \"- \" or \"1. \", and fenced blocks", firstWord(trimmed))
 	case trimmed != line && (isItem(trimmed)):
 		p.errorf(i+1, "a list inside a list")
