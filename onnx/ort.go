@@ -4,6 +4,7 @@ package onnx
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -75,18 +76,26 @@ func (m *Model) tempFile() (string, error) {
 	return f.Name(), nil
 }
 
-// blame adds the node to an error that only tells the operator.
+// blame makes one line of the library's error and names the node of an operator
+// that it does not know.
 func (m *Model) blame(err error) error {
-	if !strings.Contains(err.Error(), "is not a registered function/op") {
-		return err
+	msg := err.Error()
+	if _, reason, ok := strings.Cut(msg, " failed:"); ok && strings.Contains(msg, "Load model from ") {
+		msg = reason
 	}
+	msg = strings.TrimSpace(msg)
 	for i := range m.Graph.Nodes {
 		n := &m.Graph.Nodes[i]
-		if strings.Contains(err.Error(), n.Op+"(") {
-			return fmt.Errorf("%s: unknown operator: %w", n.describe(i), err)
+		op := n.Op
+		if !standard(n.Domain) {
+			op = n.Domain + ":" + op
+		}
+		if strings.Contains(msg, "No Op registered for "+n.Op+" ") ||
+			strings.Contains(msg, op+"(") && strings.Contains(msg, "is not a registered function/op") {
+			return fmt.Errorf("%s: unknown operator: %s", n.describe(i), msg)
 		}
 	}
-	return err
+	return errors.New(msg)
 }
 
 func (s *ortSession) Info() Info { return s.info }

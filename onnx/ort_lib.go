@@ -62,6 +62,9 @@ func searchORT(named string) (*ortLibrary, error) {
 		if err != nil {
 			return nil, fmt.Errorf("ASSAY_ONNXRUNTIME=%s: %w", named, err)
 		}
+		if file, err = filepath.Abs(file); err != nil {
+			return nil, fmt.Errorf("ASSAY_ONNXRUNTIME=%s: %w", named, err)
+		}
 		return openORT(file)
 	}
 	var broken []error
@@ -151,6 +154,11 @@ func openORT(file string) (lib *ortLibrary, err error) {
 			err = fmt.Errorf("%s: is not ONNX Runtime's library: %v", file, r)
 		}
 	}()
+	if filepath.Base(file) != file {
+		if err := checkLibrary(file); err != nil {
+			return nil, err
+		}
+	}
 	engine, err := ort.NewEngine(file)
 	if err != nil {
 		return nil, loadError(file, err)
