@@ -8,7 +8,6 @@ import (
 	"embed"
 	"encoding/json"
 	"fmt"
-	"sort"
 	"strings"
 
 	"github.com/assay-lab/assay/diffusion"
@@ -125,15 +124,27 @@ func (s Schedule) Build() (diffusion.Schedule, error) {
 	return nil, fmt.Errorf("schedule kind %q is unknown", s.Kind)
 }
 
-//go:embed cases/lab-*.json
-var labFiles embed.FS
+//go:embed cases/lab-*.json cases/exact-vp-linear-a.json
+var files embed.FS
 
 // Lab is the laboratory problem of that name ("packed16-cfg", "overlap8",
 // "cfg8-cfg") on that schedule ("vp-linear", "ddpm-discrete").
 func Lab(name, schedule string) (*Problem, error) {
-	b, err := labFiles.ReadFile("cases/lab-" + name + "-" + schedule + ".json")
+	p, err := load("lab-" + name + "-" + schedule)
 	if err != nil {
 		return nil, fmt.Errorf("laboratory problem %q on %q: known are %s", name, schedule, strings.Join(labNames(), ", "))
+	}
+	return p, nil
+}
+
+// Smooth is the small problem on which orders of convergence are measured: three
+// components in two dimensions on the linear VP schedule.
+func Smooth() (*Problem, error) { return load("exact-vp-linear-a") }
+
+func load(name string) (*Problem, error) {
+	b, err := files.ReadFile("cases/" + name + ".json")
+	if err != nil {
+		return nil, err
 	}
 	var c struct{ Input Problem }
 	if err := json.Unmarshal(b, &c); err != nil {
@@ -143,15 +154,16 @@ func Lab(name, schedule string) (*Problem, error) {
 }
 
 func labNames() []string {
-	files, err := labFiles.ReadDir("cases")
+	cases, err := files.ReadDir("cases") // sorted
 	if err != nil {
 		return nil
 	}
 	var names []string
-	for _, f := range files {
-		names = append(names, strings.TrimSuffix(strings.TrimPrefix(f.Name(), "lab-"), ".json"))
+	for _, f := range cases {
+		if name, ok := strings.CutPrefix(f.Name(), "lab-"); ok {
+			names = append(names, strings.TrimSuffix(name, ".json"))
+		}
 	}
-	sort.Strings(names)
 	return names
 }
 

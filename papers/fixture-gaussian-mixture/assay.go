@@ -1,0 +1,116 @@
+package mixture
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"github.com/assay-lab/assay/diffusion"
+	"github.com/assay-lab/assay/internal/cache"
+)
+
+// A Rival is a sampler under the name that it has in legends.
+type Rival struct {
+	Name   string
+	Method diffusion.Method
+}
+
+// RivalNamed returns the rival of that name.
+func RivalNamed(rivals []Rival, name string) (diffusion.Method, error) {
+	for _, r := range rivals {
+		if r.Name == name {
+			return r.Method, nil
+		}
+	}
+	return nil, fmt.Errorf("no rival is called %q", name)
+}
+
+// A Trial samples a problem from seeded starts.
+type Trial struct {
+	Problem  *Problem
+	Guidance float64 // 1: the condition alone; ignored where the problem has none
+	N        int     // samples
+	Seed     uint64
+}
+
+// recipe names a trial's exact solution in the cache.
+type recipe struct {
+	Trial   Trial
+	Version int
+}
+
+func (t Trial) model() (diffusion.Denoiser[float64], error) {
+	if t.Problem.Guidance == nil {
+		return t.Problem.Model()
+	}
+	return t.Problem.Guided(t.Guidance)
+}
+
+func (t Trial) grid(steps int) (diffusion.Grid, error) {
+	s, err := t.Problem.Schedule.Build()
+	return diffusion.Grid{Schedule: s, Steps: steps, Start: t.Problem.TStart, End: t.Problem.TEnd}, err
+}
+
+// Starts draws the trial's start states.
+func (t Trial) Starts() ([]float64, error) {
+	g, err := t.grid(1)
+	if err != nil {
+		return nil, err
+	}
+	return diffusion.Start[float64](g, t.N, t.Problem.Mixture().Dim(), diffusion.Seeded(t.Seed))
+}
+
+// Exact is where the probability-flow ODE ends from the trial's starts. It is
+// computed once and kept in the cache.
+func (t Trial) Exact(ctx context.Context) ([]float64, error) {
+	b, err := cache.Get(ctx, "mixture-exact", recipe{t, 1}, func(ctx context.Context) ([]byte, error) {
+		m, err := t.model()
+		if err != nil {
+			return nil, err
+		}
+		x, err := t.Starts()
+		if err != nil {
+			return nil, err
+		}
+		end, err := t.Problem.Exact(ctx, m, x, t.N)
+		if err != nil {
+			return nil, err
+		}
+		return binary.Append(nil, binary.LittleEndian, end)
+	})
+	if err != nil {
+		return nil, err
+	}
+	end := make([]float64, len(b)/8)
+	_, err = binary.Decode(b, binary.LittleEndian, end)
+	return end, err
+}
+
+// Sample runs a sampler with that many steps from the trial's starts.
+func (t Trial) Sample(ctx context.Context, m diffusion.Method, steps int, hook diffusion.Hook[float64]) (diffusion.Solution[float64], error) {
+	var none diffusion.Solution[float64]
+	model, err := t.model()
+	if err != nil {
+		return none, err
+	}
+	g, err := t.grid(steps)
+	if err != nil {
+		return none, err
+	}
+	x, err := t.Starts()
+	if err != nil {
+		return none, err
+	}
+	return diffusion.Solve(ctx, diffusion.Problem[float64]{Model: model, Grid: g, X: x, N: t.N, Noise: diffusion.Seeded(t.Seed), Hook: hook}, m)
+}
+
+// RMS is the root mean square of a − b over all numbers.
+func RMS[T diffusion.Float](a, b []T) float64 {
+	var s float64
+	for i := range a {
+		d := float64(a[i]) - float64(b[i])
+		s += d * d
+	}
+	return math.Sqrt(s / float64(len(a)))
+}
