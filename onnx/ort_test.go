@@ -108,4 +108,3 @@ func TestORTScalarOutput(t *testing.T) {
 		t.Errorf("output is %v", y)
 	}
 }
-
