@@ -49,11 +49,20 @@ func combMany[T Float](dst []T, c []T, x [][]T) {
 
 // NotFinite is the index of the first infinite or NaN element, or −1.
 func NotFinite[T Float](x []T) int {
-	var s T // stays 0 while all are finite: Inf·0 and NaN·0 are NaN
-	for _, v := range x {
-		s += v * 0
+	// v − v is 0 unless v is infinite or NaN. Four sums, or the additions would
+	// wait for each other.
+	var s0, s1, s2, s3 T
+	y := x
+	for ; len(y) >= 4; y = y[4:] {
+		s0 += y[0] - y[0]
+		s1 += y[1] - y[1]
+		s2 += y[2] - y[2]
+		s3 += y[3] - y[3]
 	}
-	if s == 0 {
+	for _, v := range y {
+		s0 += v - v
+	}
+	if s0+s1+s2+s3 == 0 {
 		return -1
 	}
 	for i, v := range x {
