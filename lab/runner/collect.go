@@ -116,15 +116,20 @@ func (c *collector) collect(ctx context.Context) error {
 	return nil
 }
 
-// record makes the message and all others that have arrived durable in one
+// gather is how long a commit waits for more outcomes: it costs a sync of the
+// disk, however many they are.
+const gather = 5 * time.Millisecond
+
+// record makes the message and those that come soon after durable in one
 // commit, and only then acknowledges them.
 func (c *collector) record(m jetstream.Msg) error {
 	msgs := []jetstream.Msg{m}
-	for more := true; more && len(msgs) < cap(c.in); {
+	soon := time.After(gather)
+	for more := true; more && len(msgs) < min(len(c.t.missing), cap(c.in)); {
 		select {
 		case m := <-c.in:
 			msgs = append(msgs, m)
-		default:
+		case <-soon:
 			more = false
 		}
 	}
@@ -142,7 +147,7 @@ func (c *collector) record(m jetstream.Msg) error {
 		if out.Object != "" {
 			objects = append(objects, out.Object)
 		}
-		_, wanted := c.t.missing[out.Key]
+		place, wanted := c.t.missing[out.Key]
 		switch {
 		case err != nil:
 			// Heal queues the cell again.
@@ -152,8 +157,8 @@ func (c *collector) record(m jetstream.Msg) error {
 		case wanted && !fresh[out.Key]:
 			fresh[out.Key] = true
 			outcomes = append(outcomes, store.Outcome{
-				Key: out.Key, Place: out.Place, Tries: out.Tries, Worker: out.Worker,
-				Result: lab.Result{Cell: out.Cell, Outcome: out.Outcome, Err: out.Err, Seconds: out.Seconds},
+				Key: out.Key, Place: place, Tries: out.Tries, Worker: out.Worker,
+				Result: lab.Result{Cell: c.p.cells[place], Outcome: out.Outcome, Err: out.Err, Seconds: out.Seconds},
 			})
 		}
 	}

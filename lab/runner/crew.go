@@ -115,17 +115,17 @@ func (c *crew) handle(ctx context.Context, m *nats.Msg) {
 // settle runs a cell and hands in what became of it. It returns false if the
 // cell is to be tried again.
 func (c *crew) settle(ctx context.Context, m *nats.Msg) bool {
-	var msg cellMsg
+	var cell lab.Cell
 	meta, err := m.Metadata()
 	if err == nil {
-		err = json.Unmarshal(m.Data, &msg)
+		err = json.Unmarshal(m.Data, &cell)
 	}
 	if err != nil {
 		c.say("a message of the queue is not a cell: " + err.Error())
 		return true // the coordinator misses the cell and queues it again
 	}
 	out := outMsg{
-		Key: m.Subject[strings.LastIndexByte(m.Subject, '.')+1:], Place: msg.Place, Cell: msg.Cell,
+		Key:    m.Subject[strings.LastIndexByte(m.Subject, '.')+1:],
 		Worker: c.worker, Code: c.q.job.Code, Tries: int(meta.NumDelivered),
 	}
 	if out.Tries > tries {
@@ -133,7 +133,7 @@ func (c *crew) settle(ctx context.Context, m *nats.Msg) bool {
 		out.Err = fmt.Sprintf("worker lost: %d workers took the cell and did not answer", tries)
 	} else {
 		start := time.Now()
-		out.Outcome, err = try(ctx, c.e, msg.Cell)
+		out.Outcome, err = try(ctx, c.e, cell)
 		out.Seconds = time.Since(start).Seconds()
 		switch {
 		case err != nil && ctx.Err() != nil:
@@ -144,17 +144,17 @@ func (c *crew) settle(ctx context.Context, m *nats.Msg) bool {
 			out.Err = err.Error()
 		}
 	}
-	if !c.handIn(ctx, out) {
+	if !c.handIn(ctx, cell, out) {
 		return false
 	}
 	if c.ran != nil {
-		c.ran(lab.Result{Cell: out.Cell, Outcome: out.Outcome, Err: out.Err, Seconds: out.Seconds})
+		c.ran(lab.Result{Cell: cell, Outcome: out.Outcome, Err: out.Err, Seconds: out.Seconds})
 	}
 	return true
 }
 
 // handIn does not give up an outcome before ctx is done.
-func (c *crew) handIn(ctx context.Context, out outMsg) bool {
+func (c *crew) handIn(ctx context.Context, cell lab.Cell, out outMsg) bool {
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
 		turn, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		err := c.q.handIn(turn, out)
@@ -162,7 +162,7 @@ func (c *crew) handIn(ctx context.Context, out outMsg) bool {
 		if err == nil || ctx.Err() != nil {
 			return err == nil
 		}
-		c.say(fmt.Sprintf("handing in %s, trying again: %v", out.Cell, err))
+		c.say(fmt.Sprintf("handing in %s, trying again: %v", cell, err))
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():

@@ -49,17 +49,9 @@ const (
 	outCollector = "collector"
 )
 
-// cellMsg is a cell on its way to a worker.
-type cellMsg struct {
-	Place int      `json:"place"`
-	Cell  lab.Cell `json:"cell"`
-}
-
 // outMsg is an outcome on its way to the store.
 type outMsg struct {
-	Key     string      `json:"key"`
-	Place   int         `json:"place"`
-	Cell    lab.Cell    `json:"cell"`
+	Key     string      `json:"key"` // of the cell, which the coordinator has
 	Outcome lab.Outcome `json:"outcome"`
 	Err     string      `json:"err,omitempty"`
 	Seconds float64     `json:"seconds"`
@@ -138,7 +130,7 @@ func (q *queue) publish(ctx context.Context, p *plan, missing map[string]int) er
 		if _, ok := missing[key]; !ok {
 			continue
 		}
-		body, err := json.Marshal(cellMsg{i, p.cells[i]})
+		body, err := json.Marshal(p.cells[i])
 		if err != nil {
 			return err
 		}

@@ -18,7 +18,8 @@ var migrations = []string{
 CREATE TABLE store (id TEXT NOT NULL);
 
 CREATE TABLE runs (
-	id         TEXT PRIMARY KEY,
+	n          INTEGER PRIMARY KEY,
+	id         TEXT NOT NULL UNIQUE,
 	key        TEXT NOT NULL UNIQUE, -- hash of all that the outcomes depend on
 	experiment TEXT NOT NULL,
 	title      TEXT NOT NULL,
@@ -35,8 +36,9 @@ CREATE TABLE runs (
 ) STRICT;
 
 CREATE TABLE outcomes (
-	run     TEXT NOT NULL REFERENCES runs (id),
-	key     TEXT NOT NULL,           -- hash of the cell
+	n       INTEGER PRIMARY KEY,
+	run     INTEGER NOT NULL REFERENCES runs (n),
+	key     BLOB NOT NULL,           -- hash of the cell
 	place   INTEGER NOT NULL,        -- in the grid
 	cell    TEXT NOT NULL,           -- JSON
 	outcome TEXT NOT NULL,           -- JSON without files; '' when the cell failed
@@ -44,29 +46,27 @@ CREATE TABLE outcomes (
 	seconds REAL NOT NULL,
 	tries   INTEGER NOT NULL,
 	worker  TEXT NOT NULL,
-	PRIMARY KEY (run, key)
-) STRICT, WITHOUT ROWID;
+	UNIQUE (run, key)
+) STRICT;
 
 CREATE TABLE files (
-	run   TEXT NOT NULL,
-	key   TEXT NOT NULL,
-	place INTEGER NOT NULL,
-	name  TEXT NOT NULL,
-	type  TEXT NOT NULL,
-	data  BLOB NOT NULL,
-	UNIQUE (run, key, place),
-	FOREIGN KEY (run, key) REFERENCES outcomes (run, key)
+	outcome INTEGER NOT NULL REFERENCES outcomes (n),
+	place   INTEGER NOT NULL,
+	name    TEXT NOT NULL,
+	type    TEXT NOT NULL,
+	data    BLOB NOT NULL,
+	UNIQUE (outcome, place)
 ) STRICT;
 
 CREATE TABLE verdicts (
-	run     TEXT NOT NULL REFERENCES runs (id),
+	run     INTEGER NOT NULL REFERENCES runs (n),
 	place   INTEGER NOT NULL,
 	claim   TEXT NOT NULL,
 	text    TEXT NOT NULL,
 	paper   TEXT NOT NULL,
 	verdict TEXT NOT NULL,           -- JSON
-	PRIMARY KEY (run, place)
-) STRICT, WITHOUT ROWID;
+	UNIQUE (run, place)
+) STRICT;
 `,
 }
 

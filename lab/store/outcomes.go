@@ -3,28 +3,34 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/assay-lab/assay/lab"
 )
+
+const insertOutcome = `
+	INSERT INTO outcomes (run, key, place, cell, outcome, error, seconds, tries, worker)
+	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+	ON CONFLICT (run, key) DO UPDATE SET outcome = excluded.outcome, error = excluded.error,
+		seconds = excluded.seconds, tries = excluded.tries, worker = excluded.worker
+	WHERE outcomes.error <> ''
+	RETURNING n`
 
 // Add records outcomes of a run's cells in one durable transaction. An outcome
 // that is already recorded stays as it is, unless it is a failure.
 func (s *Store) Add(ctx context.Context, run string, outcomes []Outcome) error {
 	return s.wrap("record outcomes of run "+run, s.inTx(ctx, func(tx *sql.Tx) error {
-		insert, err := tx.PrepareContext(ctx, `
-			INSERT INTO outcomes (run, key, place, cell, outcome, error, seconds, tries, worker)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-			ON CONFLICT (run, key) DO UPDATE SET outcome = excluded.outcome, error = excluded.error,
-				seconds = excluded.seconds, tries = excluded.tries, worker = excluded.worker
-			WHERE outcomes.error <> ''`)
+		n, err := runNumber(ctx, tx, run)
 		if err != nil {
 			return err
 		}
-		defer insert.Close()
+		insert := tx.StmtContext(ctx, s.insert)
 		for _, o := range outcomes {
-			if err := addOne(ctx, tx, insert, run, o); err != nil {
+			if err := addOne(ctx, tx, insert, n, o); err != nil {
 				return fmt.Errorf("%s: %w", o.Result.Cell, err)
 			}
 		}
@@ -32,35 +38,37 @@ func (s *Store) Add(ctx context.Context, run string, outcomes []Outcome) error {
 	}))
 }
 
-func addOne(ctx context.Context, tx *sql.Tx, insert *sql.Stmt, run string, o Outcome) error {
+func addOne(ctx context.Context, tx *sql.Tx, insert *sql.Stmt, run int64, o Outcome) error {
+	key, err := hex.DecodeString(o.Key)
+	if err != nil {
+		return fmt.Errorf("key %q: %w", o.Key, err)
+	}
 	cell, err := json.Marshal(o.Result.Cell)
 	if err != nil {
 		return err
 	}
 	var outcome []byte
-	files := o.Result.Outcome.Files
+	var files []lab.File
 	if o.Result.Err == "" {
 		bare := o.Result.Outcome
-		bare.Files = nil // a table of their own keeps lists of outcomes quick
+		files, bare.Files = bare.Files, nil // a table of their own keeps lists of outcomes quick
 		if outcome, err = json.Marshal(bare); err != nil {
 			return err
 		}
-	} else {
-		files = nil
 	}
-	res, err := insert.ExecContext(ctx, run, o.Key, o.Place, string(cell), string(outcome), o.Result.Err, o.Result.Seconds, o.Tries, o.Worker)
-	if err != nil || len(files) == 0 {
-		return err
+	var n int64
+	err = insert.QueryRowContext(ctx, run, key, o.Place, string(cell), string(outcome), o.Result.Err, o.Result.Seconds, o.Tries, o.Worker).Scan(&n)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil // recorded before
 	}
-	if n, err := res.RowsAffected(); n == 0 || err != nil {
+	if err != nil {
 		return err
 	}
 	for i, f := range files {
-		data := f.Data
-		if data == nil {
-			data = []byte{}
+		if f.Data == nil {
+			f.Data = []byte{} // nil would be NULL
 		}
-		if _, err := tx.ExecContext(ctx, "INSERT INTO files (run, key, place, name, type, data) VALUES (?, ?, ?, ?, ?, ?)", run, o.Key, i, f.Name, f.Type, data); err != nil {
+		if _, err := tx.ExecContext(ctx, "INSERT INTO files VALUES (?, ?, ?, ?, ?)", n, i, f.Name, f.Type, f.Data); err != nil {
 			return err
 		}
 	}
@@ -69,7 +77,7 @@ func addOne(ctx context.Context, tx *sql.Tx, insert *sql.Stmt, run string, o Out
 
 // Recorded maps the key of every cell that has an outcome to whether it failed.
 func (s *Store) Recorded(ctx context.Context, run string) (map[string]bool, error) {
-	rows, err := s.db.QueryContext(ctx, "SELECT key, error <> '' FROM outcomes WHERE run = ?", run)
+	rows, err := s.db.QueryContext(ctx, "SELECT hex(key), error <> '' FROM outcomes WHERE run = (SELECT n FROM runs WHERE id = ?)", run)
 	if err != nil {
 		return nil, s.wrap("outcomes of run "+run, err)
 	}
@@ -81,7 +89,7 @@ func (s *Store) Recorded(ctx context.Context, run string) (map[string]bool, erro
 		if err := rows.Scan(&key, &f); err != nil {
 			return nil, s.wrap("outcomes of run "+run, err)
 		}
-		failed[key] = f
+		failed[strings.ToLower(key)] = f
 	}
 	return failed, s.wrap("outcomes of run "+run, rows.Err())
 }
@@ -97,7 +105,9 @@ func (s *Store) Outcomes(ctx context.Context, run string) ([]Outcome, error) {
 }
 
 func (s *Store) outcomes(ctx context.Context, run string) ([]Outcome, error) {
-	rows, err := s.db.QueryContext(ctx, "SELECT key, place, cell, outcome, error, seconds, tries, worker FROM outcomes WHERE run = ? ORDER BY place, key", run)
+	rows, err := s.db.QueryContext(ctx, `
+		SELECT hex(key), place, cell, outcome, error, seconds, tries, worker FROM outcomes
+		WHERE run = (SELECT n FROM runs WHERE id = ?) ORDER BY place, key`, run)
 	if err != nil {
 		return nil, err
 	}
@@ -109,6 +119,7 @@ func (s *Store) outcomes(ctx context.Context, run string) ([]Outcome, error) {
 		if err := rows.Scan(&o.Key, &o.Place, &cell, &outcome, &o.Result.Err, &o.Result.Seconds, &o.Tries, &o.Worker); err != nil {
 			return nil, err
 		}
+		o.Key = strings.ToLower(o.Key)
 		if err := json.Unmarshal(cell, &o.Result.Cell); err != nil {
 			return nil, fmt.Errorf("cell %s: %w", o.Key, err)
 		}
@@ -127,7 +138,9 @@ func (s *Store) addFiles(ctx context.Context, run string, os []Outcome) error {
 	for i, o := range os {
 		at[o.Key] = i
 	}
-	rows, err := s.db.QueryContext(ctx, "SELECT key, name, type, data FROM files WHERE run = ? ORDER BY key, place", run)
+	rows, err := s.db.QueryContext(ctx, `
+		SELECT hex(o.key), f.name, f.type, f.data FROM files f JOIN outcomes o ON f.outcome = o.n
+		WHERE o.run = (SELECT n FROM runs WHERE id = ?) ORDER BY o.n, f.place`, run)
 	if err != nil {
 		return err
 	}
@@ -139,7 +152,7 @@ func (s *Store) addFiles(ctx context.Context, run string, os []Outcome) error {
 			return err
 		}
 		// A file recorded after the outcomes were read has no place here.
-		if i, ok := at[key]; ok {
+		if i, ok := at[strings.ToLower(key)]; ok {
 			o := &os[i].Result.Outcome
 			o.Files = append(o.Files, f)
 		}

@@ -91,10 +91,14 @@ func marshal4(a, b, c, d any) (as, bs, cs, ds string, err error) {
 // Finish records that every cell of the run has an outcome, and the verdicts.
 func (s *Store) Finish(ctx context.Context, run string, verdicts []Judged) error {
 	return s.wrap("finish run "+run, s.inTx(ctx, func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, "UPDATE runs SET finished = ? WHERE id = ?", time.Now().UnixMilli(), run); err != nil {
+		n, err := runNumber(ctx, tx, run)
+		if err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, "DELETE FROM verdicts WHERE run = ?", run); err != nil {
+		if _, err := tx.ExecContext(ctx, "UPDATE runs SET finished = ? WHERE n = ?", time.Now().UnixMilli(), n); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, "DELETE FROM verdicts WHERE run = ?", n); err != nil {
 			return err
 		}
 		for i, j := range verdicts {
@@ -102,7 +106,7 @@ func (s *Store) Finish(ctx context.Context, run string, verdicts []Judged) error
 			if err != nil {
 				return err
 			}
-			if _, err := tx.ExecContext(ctx, "INSERT INTO verdicts VALUES (?, ?, ?, ?, ?, ?)", run, i, j.Claim, j.Text, j.Paper, string(v)); err != nil {
+			if _, err := tx.ExecContext(ctx, "INSERT INTO verdicts VALUES (?, ?, ?, ?, ?, ?)", n, i, j.Claim, j.Text, j.Paper, string(v)); err != nil {
 				return err
 			}
 		}
@@ -122,21 +126,30 @@ func (s *Store) inTx(ctx context.Context, f func(*sql.Tx) error) error {
 	return tx.Commit()
 }
 
+// runNumber is a run's row.
+func runNumber(ctx context.Context, tx *sql.Tx, run string) (n int64, err error) {
+	err = tx.QueryRowContext(ctx, "SELECT n FROM runs WHERE id = ?", run).Scan(&n)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = ErrNoRun
+	}
+	return n, err
+}
+
 const selectRuns = `
 	SELECT r.id, r.key, r.experiment, r.title, r.version, r.vals, r.size, r.code, r.inputs, r.cost, r.quality, r.cells,
-		r.created, r.finished, count(o.key), count(nullif(o.error, '')), coalesce(sum(o.seconds), 0)
-	FROM runs r LEFT JOIN outcomes o ON o.run = r.id `
+		r.created, r.finished, count(o.n), count(nullif(o.error, '')), coalesce(sum(o.seconds), 0)
+	FROM runs r LEFT JOIN outcomes o ON o.run = r.n `
 
 // Runs lists all runs, the newest first.
 func (s *Store) Runs(ctx context.Context) ([]Run, error) {
-	runs, err := s.runs(ctx, selectRuns+"GROUP BY r.id ORDER BY r.created DESC, r.id")
+	runs, err := s.runs(ctx, selectRuns+"GROUP BY r.n ORDER BY r.created DESC, r.id")
 	return runs, s.wrap("list runs", err)
 }
 
 // Run returns the run of that id, or of that beginning of an id if only one run
 // has it.
 func (s *Store) Run(ctx context.Context, id string) (Run, error) {
-	runs, err := s.runs(ctx, selectRuns+"WHERE r.id = ?1 OR substr(r.id, 1, length(?1)) = ?1 GROUP BY r.id ORDER BY r.id", id)
+	runs, err := s.runs(ctx, selectRuns+"WHERE r.id = ?1 OR substr(r.id, 1, length(?1)) = ?1 GROUP BY r.n ORDER BY r.id", id)
 	switch {
 	case err != nil:
 		return Run{}, s.wrap("run "+id, err)
@@ -188,7 +201,7 @@ func (s *Store) Verdicts(ctx context.Context, run string) ([]Judged, error) {
 }
 
 func (s *Store) verdicts(ctx context.Context, run string) ([]Judged, error) {
-	rows, err := s.db.QueryContext(ctx, "SELECT claim, text, paper, verdict FROM verdicts WHERE run = ? ORDER BY place", run)
+	rows, err := s.db.QueryContext(ctx, "SELECT claim, text, paper, verdict FROM verdicts WHERE run = (SELECT n FROM runs WHERE id = ?) ORDER BY place", run)
 	if err != nil {
 		return nil, err
 	}

@@ -31,6 +31,8 @@ type Store struct {
 	db   *sql.DB
 	path string
 	id   string
+
+	insert *sql.Stmt
 }
 
 // Damaged tells that a database could not be read. It is not lost: it was moved
@@ -128,7 +130,12 @@ func (s *Store) check(ctx context.Context) error {
 	if err := migrate(ctx, s.db); err != nil {
 		return err
 	}
-	return s.db.QueryRowContext(ctx, "SELECT id FROM store").Scan(&s.id)
+	if err := s.db.QueryRowContext(ctx, "SELECT id FROM store").Scan(&s.id); err != nil {
+		return err
+	}
+	var err error
+	s.insert, err = s.db.PrepareContext(ctx, insertOutcome)
+	return err
 }
 
 // create makes a new database under another name and moves it into place whole,
@@ -207,7 +214,7 @@ func isDamage(err error) bool {
 }
 
 // Close closes the database.
-func (s *Store) Close() error { return s.db.Close() }
+func (s *Store) Close() error { return errors.Join(s.insert.Close(), s.db.Close()) }
 
 // Path is the database's file.
 func (s *Store) Path() string { return s.path }
