@@ -4,18 +4,25 @@ import (
 	"strings"
 
 	"github.com/assay-lab/assay/lab"
+	"github.com/assay-lab/assay/lab/conform"
+	dpmsolverpp "github.com/assay-lab/assay/papers/dpm-solver-pp"
+	mixture "github.com/assay-lab/assay/papers/fixture-gaussian-mixture"
 )
 
 // An entry holds what of a paper is built. Its code is in papers/<slug>, in a
 // package named like the slug without hyphens.
 type entry struct {
 	Experiments func() []*lab.Experiment // nil for a name that has only cases
+	Cases       conform.Handler
 }
 
 // registry maps slugs, and the names of the shared case folders that are no
 // papers (fixture-gaussian-mixture, ...), to what is built of them. Whether a
 // paper can be run is read from here and nowhere else.
-var registry = map[string]entry{}
+var registry = map[string]entry{
+	"dpm-solver-pp":            {dpmsolverpp.Experiments, dpmsolverpp.Case},
+	"fixture-gaussian-mixture": {nil, mixture.Case},
+}
 
 // Experiments lists the experiments of a paper, the main one first; none when it
 // is not built or not known.
@@ -38,4 +45,10 @@ func Experiment(name string) (*lab.Experiment, bool) {
 		}
 	}
 	return nil, false
+}
+
+// Handler returns what runs the conformance cases of a paper or shared fixture.
+func Handler(paper string) (conform.Handler, bool) {
+	e, ok := registry[paper]
+	return e.Cases, ok && e.Cases != nil
 }
