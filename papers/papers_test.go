@@ -135,7 +135,7 @@ func TestFind(t *testing.T) {
 	if p, err := Find("dpm-solver-pp"); err != nil || p.Slug != "dpm-solver-pp" {
 		t.Errorf("Find gives %q, %v", p.Slug, err)
 	}
-	if _, err := Find("dpm-solver-p"); err == nil || !strings.Contains(err.Error(), "did you mean dpm-solver-pp") {
+	if _, err := Find("dpm-solver-p"); err == nil || !strings.Contains(err.Error(), "did you mean dpm-solver, dpm-solver-pp or ") {
 		t.Errorf("error is %v", err)
 	}
 	if _, err := Find("zebra crossing"); err == nil || !strings.Contains(err.Error(), "assay papers") {
@@ -196,6 +196,25 @@ func TestListFits(t *testing.T) {
 				t.Errorf("width %d: %d columns: %s", width, w, line)
 			}
 		}
+	}
+}
+
+func TestParagraph(t *testing.T) {
+	for _, tt := range []struct{ name, text, want string }{
+		{"line is full", "aaa bbb ccc", "aaa bbb\nccc\n"},
+		{"relation is broken", "aaaaa β = 1 c", "aaaaa\nβ = 1 c\n"},
+		{"code is broken", "aaaaa `b c` d", "aaaaa\nb c d\n"},
+		{"stop is parted from code", "aaaaaa `b`.", "aaaaaa\nb.\n"},
+		{"word longer than the line", "aaaaaaaaaa b", "aaaaaaaaaa\nb\n"},
+		{"combining mark counts", "x̂x̂x̂x̂ aaa", "x̂x̂x̂x̂ aaa\n"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			l := text{width: 8}
+			l.paragraph("", spans(tt.text))
+			if got := l.String(); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
 	}
 }
 

@@ -145,7 +145,24 @@ func (t *text) words(ss []span) []word {
 			joined = false
 		}
 	}
-	return ws
+	return bind(ws)
+}
+
+// bind joins the two sides of a short relation, such as β = 0.3, into one word.
+func bind(ws []word) []word {
+	var bound []word
+	for i := 0; i < len(ws); i++ {
+		last := len(bound) - 1
+		if last >= 0 && i+1 < len(ws) && strings.Contains("= < > ≤ ≥ ≈ ∈", ws[i].text) {
+			if width := bound[last].width + ws[i].width + ws[i+1].width + 2; width <= unbroken {
+				bound[last] = word{bound[last].text + " " + ws[i].text + " " + ws[i+1].text, width}
+				i++
+				continue
+			}
+		}
+		bound = append(bound, ws[i])
+	}
+	return bound
 }
 
 // pairs writes names and values in two columns.
