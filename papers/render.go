@@ -17,7 +17,7 @@ func Render(w io.Writer, p Paper, width int, color bool) error {
 	t := newText(width, color)
 	t.paragraph("", []span{{style: heading, text: p.Title}})
 	t.paragraph("", []span{{text: strings.Join(p.Authors, ", ")}})
-	t.paragraph("", []span{{style: faint, text: source(p) + "  "}, {style: link, text: p.URL()}})
+	t.paragraph("", []span{{style: faint, text: source(p) + " · "}, {style: link, text: p.URL()}})
 	t.blank()
 	t.pairs([][2]string{
 		{"Topics", strings.Join(p.Topics, " · ")},
@@ -81,29 +81,25 @@ func notBuilt(p Paper) string {
 
 func (t *text) experiments(p Paper, es []*lab.Experiment) {
 	for _, e := range es {
-		t.paragraph("", []span{{style: bold, text: e.Name}, {text: ": " + e.Title}})
-		t.paragraph("  ", []span{{style: faint, text: e.Quality.Label() + " over " + e.Cost.Label() + ". " + claims(e)}})
+		t.paragraph("", []span{{style: bold, text: e.Name}})
+		t.paragraph("  ", []span{{text: e.Title}})
+		t.paragraph("  ", []span{{style: faint, text: e.Quality.Label() + " over " + e.Cost.Label()}})
+		for _, c := range e.Claims {
+			t.paragraph("  judged: ", []span{{text: c.Name}})
+		}
+		t.blank()
 	}
-	t.blank()
 	rows := [][2]string{
-		{"assay run " + p.Slug, "at desk size, about a minute"},
+		{"assay run " + p.Slug, "at desk size"},
 		{"assay run " + p.Slug + " --size quick", "a smoke run"},
+	}
+	if len(es) > 1 {
+		rows = append(rows, [2]string{"assay run " + es[0].Name, "one experiment"})
 	}
 	for _, pkg := range p.Packages {
 		rows = append(rows, [2]string{`import "` + Module + "/" + pkg + `"`, "the method as a library"})
 	}
 	t.commands(rows)
-}
-
-func claims(e *lab.Experiment) string {
-	var names []string
-	for _, c := range e.Claims {
-		names = append(names, c.Name)
-	}
-	if len(names) == 0 {
-		return "No claim is judged."
-	}
-	return "Judged: " + strings.Join(names, ", ") + "."
 }
 
 // List writes the catalogue, field by field.
