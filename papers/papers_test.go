@@ -46,6 +46,24 @@ func TestReadme(t *testing.T) {
 	}
 }
 
+func TestTable(t *testing.T) {
+	catalogued(t)
+	table := Table(All())
+	if got, want := strings.Count(table, "\n"), len(All())+2; got != want {
+		t.Errorf("%d lines, want %d: a paper is missing or breaks its row", got, want)
+	}
+	for line := range strings.Lines(table) {
+		if n := strings.Count(line, "|") - strings.Count(line, `\|`); n != 5 {
+			t.Errorf("%d bars in a row of 4 cells: %s", n, line)
+		}
+	}
+	for _, p := range All() {
+		if described := strings.Contains(table, "papers/"+p.Slug+"/paper.md) | "+strings.Join(p.Topics, ", ")+" | `"); described == p.Runnable() {
+			t.Errorf("%s: runnable is %t, but the table says otherwise", p.Slug, p.Runnable())
+		}
+	}
+}
+
 func TestReplaceTable(t *testing.T) {
 	const readme = "a\n<!-- papers -->\nold\n<!-- /papers -->\nb\n"
 	got, ok := replaceTable(readme, "new\n")
