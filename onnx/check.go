@@ -8,7 +8,8 @@ import (
 )
 
 // Check says what is wrong with a model whatever engine runs it: names given
-// twice or never, cycles, weights that do not fit their shape or are no numbers.
+// twice or never, cycles, weights that do not fit their shape or are no numbers,
+// operands that do not go together.
 func (m *Model) Check() error {
 	g := &m.Graph
 	if len(g.Outputs) == 0 {
@@ -28,7 +29,10 @@ func (m *Model) Check() error {
 			return fmt.Errorf("input %q: %d symbols for %d axes", v.Name, len(v.Symbols), len(v.Shape))
 		}
 	}
-	return g.check(nil, 1)
+	if err := g.check(nil, 1); err != nil {
+		return err
+	}
+	return m.checkShapes()
 }
 
 // names of a graph's values, on top of those of the graph around it.

@@ -48,7 +48,8 @@ type Session interface {
 	Close() error
 }
 
-// Info describes a network and the engine that runs it.
+// Info describes a network and the engine that runs it. Inputs and outputs that
+// are half precision in the file are float32 here: the session converts.
 type Info struct {
 	Engine          string // [ONNXRuntime] or [Embedded]
 	Version         string // the engine's version, "" when it has none
@@ -94,6 +95,9 @@ func NewSession(m *Model, opt Options) (Session, error) {
 func newSession(m *Model, path string, opt Options) (Session, error) {
 	if opt.Threads < 0 {
 		return nil, fmt.Errorf("threads = %d: must not be negative", opt.Threads)
+	}
+	if wide, changed := m.widen(); changed {
+		m, path = wide, ""
 	}
 	switch opt.Engine {
 	case ONNXRuntime:
