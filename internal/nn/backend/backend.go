@@ -81,7 +81,10 @@ func (b *builder) NewFunction(name string) (compute.Function, error) {
 }
 
 func (b *builder) wrap(inner compute.Function, parent *function) *function {
-	return &function{Function: inner, builder: b, parent: parent, transposed: map[compute.Value]transposed{}}
+	return &function{
+		Function: inner, builder: b, parent: parent,
+		transposed: map[compute.Value]transposed{}, constants: map[compute.Value]constant{},
+	}
 }
 
 // function passes on what it does not lower. Its values are the inner ones.
@@ -90,6 +93,7 @@ type function struct {
 	builder    *builder
 	parent     *function
 	transposed map[compute.Value]transposed // values that Transpose made
+	constants  map[compute.Value]constant
 }
 
 func (f *function) Builder() compute.Builder { return f.builder }

@@ -70,7 +70,18 @@ func (c convCase) check(t *testing.T, rng *rand.Rand) {
 		t.Fatal(err)
 	}
 	got := p.run(t)
-	compare(t, got, c.direct(in[0], in[1], got))
+	want := c.direct(in[0], in[1], got)
+	compare(t, got, want)
+	if p, err = compile(t, decorated(t), in[:1], func(f compute.Function, v []compute.Value) (compute.Value, error) {
+		w, err := f.Constant(in[1].data, in[1].dims...)
+		if err != nil {
+			return nil, err
+		}
+		return build(f, append(v, w))
+	}); err != nil {
+		t.Fatal("constant kernel:", err)
+	}
+	compare(t, p.run(t), want)
 	if c.native {
 		same(t, in, build)
 	}

@@ -36,6 +36,10 @@ func (f *function) Transpose(x compute.Value, perm ...int) (compute.Value, error
 	if slices.IsSorted(perm) {
 		return x, nil
 	}
+	if c, ok := f.constants[x]; ok {
+		c = c.transpose(perm)
+		return f.Constant(c.flat, c.dims...)
+	}
 	perm = slices.Clone(perm) // it is kept
 	var y compute.Value
 	if keepsOrder(shape, perm) {
