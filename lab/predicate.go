@@ -19,7 +19,11 @@ type Predicate func(Curves) (Figure, error)
 func At(panel, method string, budget float64) Term {
 	return func(c Curves) (string, float64, error) {
 		x, err := c.MeanAt(panel, method, budget)
-		return c.place(panel, method, budget), x, err
+		name := c.place(panel, method, budget)
+		if err == nil && x == c.Quality.Worst() {
+			name += ", diverged"
+		}
+		return name, x, err
 	}
 }
 
@@ -149,7 +153,7 @@ func compare(a Term, op string, b Term) Predicate {
 			err = err2
 		}
 		f := Figure{Name: an, Value: x, Want: op + " " + Digits(y)}
-		if bn != "" {
+		if bn = shorter(an, bn); bn != "" {
 			f.Want += " (" + bn + ")"
 		}
 		switch op { // each is false for NaN
@@ -164,6 +168,15 @@ func compare(a Term, op string, b Term) Predicate {
 		}
 		return f, err
 	}
+}
+
+// shorter leaves the place out of b's name if a's ends with the same: "DDIM"
+// beside "2M at NFE 15".
+func shorter(a, b string) string {
+	if method, place, ok := strings.Cut(b, " at "); ok && strings.HasSuffix(a, " at "+place) {
+		return method
+	}
+	return b
 }
 
 // All judges a claim by its predicates. It holds if all do, holds in part if

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/assay-lab/assay/lab"
 )
@@ -53,7 +54,7 @@ func WriteVerdict(w io.Writer, cl lab.Claim, v lab.Verdict, term Terminal) error
 	fmt.Fprintf(&b, "%s  %s\n", term.paint(signColor(v.Status), sign(v.Status)+" "+string(v.Status)), term.paint("1", cl.Name))
 	line := func(head, text string) {
 		if text != "" {
-			b.WriteString(indent(head, text, term.Width))
+			hang(&b, "  "+pad(head, 7), 9, text, term.Width)
 		}
 	}
 	line("claim", cl.Text)
@@ -64,7 +65,8 @@ func WriteVerdict(w io.Writer, cl lab.Claim, v lab.Verdict, term Terminal) error
 		if !f.OK {
 			code = "31"
 		}
-		fmt.Fprintf(&b, "    %s %s = %s, wanted %s\n", term.paint(code, tickSign(f.OK)), f.Name, lab.Digits(f.Value), f.Want)
+		text := fmt.Sprintf("%s = %s, wanted %s", f.Name, lab.Digits(f.Value), f.Want)
+		hang(&b, "    "+term.paint(code, tickSign(f.OK))+" ", 6, text, term.Width)
 	}
 	line("sure", confidence(v))
 	for _, m := range v.Missing {
@@ -74,14 +76,13 @@ func WriteVerdict(w io.Writer, cl lab.Claim, v lab.Verdict, term Terminal) error
 	return err
 }
 
-// indent writes a text under a head, wrapped to the width.
-func indent(head, text string, width int) string {
-	const in = 9
-	var b strings.Builder
-	b.WriteString("  " + pad(head, in-2))
+// hang writes a text after a head of in columns, wrapped to the width with its
+// lines below each other.
+func hang(b *strings.Builder, head string, in int, text string, width int) {
+	b.WriteString(head)
 	col := 0
 	for _, word := range strings.Fields(text) {
-		n := len([]rune(word))
+		n := utf8.RuneCountInString(word)
 		switch {
 		case col > 0 && width > 0 && in+col+1+n > width:
 			b.WriteString("\n" + strings.Repeat(" ", in))
@@ -94,7 +95,6 @@ func indent(head, text string, width int) string {
 		col += n
 	}
 	b.WriteString("\n")
-	return b.String()
 }
 
 // WriteMarkdownVerdict writes a claim and its verdict in Markdown.
