@@ -94,6 +94,9 @@ func (m *Model) blame(err error) error {
 			strings.Contains(msg, op+"(") && strings.Contains(msg, "is not a registered function/op") {
 			return fmt.Errorf("%s: unknown operator: %s", n.describe(i), msg)
 		}
+		if strings.Contains(msg, "Could not find an implementation for "+n.Op+"(") {
+			return fmt.Errorf("%s: operator not supported in opset %d: %s", n.describe(i), m.Opset, msg)
+		}
 	}
 	return errors.New(msg)
 }

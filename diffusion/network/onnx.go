@@ -3,7 +3,6 @@ package network
 import (
 	"fmt"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"github.com/assay-lab/assay/diffusion"
@@ -11,60 +10,31 @@ import (
 )
 
 // ONNXOptions say what an ONNX file leaves open. A field left zero is taken from
-// the file's metadata property of that key, if it has one, else found out or
-// reported as missing.
+// the file's metadata property "assay." and its key, if it has one, else found
+// out or reported as missing. [ONNXOptions.Set] sets a field by its key.
 type ONNXOptions struct {
-	Predict  string // assay.predict: noise, data, velocity or score
-	Schedule string // assay.schedule: as [diffusion.ParseSchedule] reads it
+	Predict  string // predict: noise, data, velocity or score
+	Schedule string // schedule: as [diffusion.ParseSchedule] reads it
 
 	// Names of the network's inputs and output, found by name and shape if empty.
-	Input  string // assay.input: the noisy samples
-	Time   string // assay.time: how noisy they are
-	Label  string // assay.label: their classes
-	Output string // assay.output: the prediction
+	Input  string // input: the noisy samples
+	Time   string // time: how noisy they are
+	Label  string // label: their classes
+	Output string // output: the prediction
 
-	// TimeAs (assay.time-as) is how the network wants the time t of a level:
+	// TimeAs (key time-as) is how the network wants the time t of a level:
 	// "index" t·n−1, its place in the table of n steps, the default of discrete
 	// schedules; "time" t itself, the default of the others; "time1000" 1000·t;
 	// "sigma" σ; "log-sigma" log(σ)/4; "lambda" log(α/σ); "logsnr" twice that.
 	TimeAs string
 
-	Classes   int    // assay.classes: labels are 0 to Classes−1
-	NullLabel *int   // assay.null-label: the label that stands for none
-	Shape     []int  // of one sample, where the file leaves it open
-	Batch     int    // at most so many samples at once; 0: 64
-	Engine    string // as in [onnx.Options]
-	Threads   int    // as in [onnx.Options]
-}
+	Classes   int   // classes: labels are 0 to Classes−1
+	NullLabel *int  // null-label: the label that stands for none; −1 with one-hot labels: all zeros
+	Shape     []int // shape: of one sample, where the file leaves it open
 
-// fill takes from a file's metadata what the options leave open.
-func (o ONNXOptions) fill(meta map[string]string) (ONNXOptions, error) {
-	for _, f := range []struct {
-		key string
-		dst *string
-	}{
-		{"predict", &o.Predict}, {"schedule", &o.Schedule}, {"input", &o.Input}, {"time", &o.Time},
-		{"label", &o.Label}, {"output", &o.Output}, {"time-as", &o.TimeAs},
-	} {
-		if *f.dst == "" {
-			*f.dst = meta["assay."+f.key]
-		}
-	}
-	if s, ok := meta["assay.classes"]; ok && o.Classes == 0 {
-		n, err := strconv.Atoi(s)
-		if err != nil || n < 0 {
-			return o, fmt.Errorf("metadata assay.classes = %q: must be a number of classes", s)
-		}
-		o.Classes = n
-	}
-	if s, ok := meta["assay.null-label"]; ok && o.NullLabel == nil {
-		n, err := strconv.Atoi(s)
-		if err != nil {
-			return o, fmt.Errorf("metadata assay.null-label = %q: must be a label", s)
-		}
-		o.NullLabel = &n
-	}
-	return o, nil
+	Batch   int    // batch: at most so many samples at once; 0: 64
+	Engine  string // engine: as in [onnx.Options]
+	Threads int    // threads: as in [onnx.Options]
 }
 
 // OpenONNX opens a diffusion model stored as an ONNX file. Errors begin with the
@@ -84,8 +54,8 @@ func OpenONNX(path string, o ONNXOptions) (*Model, error) {
 	return m, nil
 }
 
-// FromONNX makes a model of a network that is ready to run, which it owns from
-// then on. It is what [OpenONNX] does with a file.
+// FromONNX makes a model of a network that is ready to run, which the model then
+// owns; on an error it stays the caller's. [OpenONNX] does this with a file.
 func FromONNX(name string, s onnx.Session, o ONNXOptions) (*Model, error) {
 	m, err := newONNX(name, s, o, func(string) int { return 0 })
 	if err != nil {
@@ -98,7 +68,7 @@ func FromONNX(name string, s onnx.Session, o ONNXOptions) (*Model, error) {
 // table that a label input looks up, 0 if it is not known.
 func newONNX(name string, s onnx.Session, o ONNXOptions, rows func(label string) int) (*Model, error) {
 	info := s.Info()
-	o, err := o.fill(info.Metadata)
+	o, err := o.withMetadata(info.Metadata)
 	if err != nil {
 		return nil, err
 	}
