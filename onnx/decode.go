@@ -257,15 +257,15 @@ func (d *decoder) graph(b []byte) (*Graph, error) {
 			g.Initializers = append(g.Initializers, Initializer{name, t})
 			return in(err, "initializer %q", name)
 		case 11:
-			v, err := value(b)
+			v, err := decodeValue(b)
 			g.Inputs = append(g.Inputs, v)
 			return in(err, "input %q", v.Name)
 		case 12:
-			v, err := value(b)
+			v, err := decodeValue(b)
 			g.Outputs = append(g.Outputs, v)
 			return in(err, "output %q", v.Name)
 		}
-		if v, err := value(b); !errors.Is(err, errNoTensor) {
+		if v, err := decodeValue(b); !errors.Is(err, errNoTensor) {
 			g.Values = append(g.Values, v)
 			return in(err, "value %q", v.Name)
 		}
@@ -319,8 +319,8 @@ func (d *decoder) node(b []byte) (Node, error) {
 // errNoTensor marks inputs and outputs that are sequences, maps and the like.
 var errNoTensor = errors.New("is not a tensor: sequences, maps and optional values are not supported")
 
-// value reads a ValueInfoProto.
-func value(b []byte) (ValueInfo, error) {
+// decodeValue reads a ValueInfoProto.
+func decodeValue(b []byte) (ValueInfo, error) {
 	var v ValueInfo
 	var typ []byte
 	err := fields(b, func(f field) error {

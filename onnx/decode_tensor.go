@@ -172,31 +172,31 @@ func elementSize(t Type) int {
 func (p *tensorProto) data(n int) (any, error) {
 	switch Type(p.typ) {
 	case Float32:
-		return elements(p, n, 4, func(u uint64) float32 { return math.Float32frombits(uint32(u)) })
+		return decodeElements(p, n, 4, func(u uint64) float32 { return math.Float32frombits(uint32(u)) })
 	case Float64:
-		return elements(p, n, 8, math.Float64frombits)
+		return decodeElements(p, n, 8, math.Float64frombits)
 	case Int8:
-		return elements(p, n, 1, func(u uint64) int8 { return int8(u) })
+		return decodeElements(p, n, 1, func(u uint64) int8 { return int8(u) })
 	case Uint8:
-		return elements(p, n, 1, func(u uint64) uint8 { return uint8(u) })
+		return decodeElements(p, n, 1, func(u uint64) uint8 { return uint8(u) })
 	case Int16:
-		return elements(p, n, 2, func(u uint64) int16 { return int16(u) })
+		return decodeElements(p, n, 2, func(u uint64) int16 { return int16(u) })
 	case Uint16:
-		return elements(p, n, 2, func(u uint64) uint16 { return uint16(u) })
+		return decodeElements(p, n, 2, func(u uint64) uint16 { return uint16(u) })
 	case Int32:
-		return elements(p, n, 4, func(u uint64) int32 { return int32(u) })
+		return decodeElements(p, n, 4, func(u uint64) int32 { return int32(u) })
 	case Uint32:
-		return elements(p, n, 4, func(u uint64) uint32 { return uint32(u) })
+		return decodeElements(p, n, 4, func(u uint64) uint32 { return uint32(u) })
 	case Int64:
-		return elements(p, n, 8, func(u uint64) int64 { return int64(u) })
+		return decodeElements(p, n, 8, func(u uint64) int64 { return int64(u) })
 	case Uint64:
-		return elements(p, n, 8, func(u uint64) uint64 { return u })
+		return decodeElements(p, n, 8, func(u uint64) uint64 { return u })
 	case Bool:
-		return elements(p, n, 1, func(u uint64) bool { return u != 0 })
+		return decodeElements(p, n, 1, func(u uint64) bool { return u != 0 })
 	case Float16:
-		return elements(p, n, 2, func(u uint64) Half { return Half(u) })
+		return decodeElements(p, n, 2, func(u uint64) Half { return Half(u) })
 	case BFloat16:
-		return elements(p, n, 2, func(u uint64) BHalf { return BHalf(u) })
+		return decodeElements(p, n, 2, func(u uint64) BHalf { return BHalf(u) })
 	case String:
 		if len(p.strings) != n {
 			return nil, fmt.Errorf("the shape needs %d strings, the file has %d", n, len(p.strings))
@@ -206,8 +206,8 @@ func (p *tensorProto) data(n int) (any, error) {
 	return nil, errors.New("element type not supported")
 }
 
-// elements converts n elements of size bytes from the bits of each.
-func elements[T any](p *tensorProto, n, size int, conv func(uint64) T) ([]T, error) {
+// decodeElements converts n elements of size bytes from the bits of each.
+func decodeElements[T any](p *tensorProto, n, size int, conv func(uint64) T) ([]T, error) {
 	if !p.hasRaw {
 		if len(p.numbers) != n {
 			return nil, fmt.Errorf("the shape needs %d numbers, the file has %d", n, len(p.numbers))

@@ -97,7 +97,7 @@ func (in *inference) node(n *Node) (dims, error) {
 	case "Gemm":
 		return in.gemm(n)
 	case "MatMul":
-		return matMul(x, in.arg(n, 1))
+		return matMulDims(x, in.arg(n, 1))
 	case "InstanceNormalization", "BatchNormalization":
 		return x, in.channels(n)
 	case "GroupNormalization":
@@ -110,13 +110,13 @@ func (in *inference) node(n *Node) (dims, error) {
 	case "Reshape":
 		return in.reshape(n)
 	case "Transpose":
-		return transpose(x, n.Attrs.Ints("perm"))
+		return transposeDims(x, n.Attrs.Ints("perm"))
 	case "Unsqueeze":
 		return in.unsqueeze(n)
 	case "Resize", "Upsample":
 		return in.resize(n)
 	case "GlobalAveragePool", "AveragePool", "MaxPool":
-		return pooled(x, n.Op), nil
+		return pooledDims(x, n.Op), nil
 	}
 	return nil, nil
 }
@@ -129,7 +129,7 @@ func (in *inference) broadcast(n *Node) (dims, error) {
 		if x == nil {
 			return nil, nil
 		}
-		next, ok := broadcast(out, x)
+		next, ok := broadcastDims(out, x)
 		if !ok {
 			return nil, fmt.Errorf("operands of shapes %v and %v do not go together", out, x)
 		}
@@ -138,7 +138,7 @@ func (in *inference) broadcast(n *Node) (dims, error) {
 	return out, nil
 }
 
-func broadcast(a, b dims) (dims, bool) {
+func broadcastDims(a, b dims) (dims, bool) {
 	if len(a) < len(b) {
 		a, b = b, a
 	}
@@ -262,8 +262,8 @@ func (in *inference) gemm(n *Node) (dims, error) {
 	return dims{a[0], b[1]}, nil
 }
 
-// matMul is the shape of a product of stacks of matrices.
-func matMul(a, b dims) (dims, error) {
+// matMulDims is the shape of a product of stacks of matrices.
+func matMulDims(a, b dims) (dims, error) {
 	if len(a) < 2 || len(b) < 2 {
 		return nil, nil
 	}
@@ -271,7 +271,7 @@ func matMul(a, b dims) (dims, error) {
 	if k >= 0 && l >= 0 && k != l {
 		return nil, fmt.Errorf("a product of shapes %v and %v: %d columns for %d rows", a, b, k, l)
 	}
-	out, ok := broadcast(a[:len(a)-2], b[:len(b)-2])
+	out, ok := broadcastDims(a[:len(a)-2], b[:len(b)-2])
 	if !ok {
 		return nil, fmt.Errorf("a product of shapes %v and %v: the stacks do not go together", a, b)
 	}
@@ -338,7 +338,7 @@ func (in *inference) reshape(n *Node) (dims, error) {
 			out[i] = int(d)
 		}
 	}
-	total, part := product(x), product(slices.DeleteFunc(slices.Clone(out), func(d int) bool { return open >= 0 && d < 0 }))
+	total, part := countDims(x), countDims(slices.DeleteFunc(slices.Clone(out), func(d int) bool { return open >= 0 && d < 0 }))
 	if total < 0 || part < 0 || slices.ContainsFunc(without(out, open), func(d int) bool { return d < 0 }) {
 		return out, nil
 	}
@@ -358,8 +358,8 @@ func without(x dims, i int) dims {
 	return slices.Delete(slices.Clone(x), i, i+1)
 }
 
-// product is the number of elements, −1 when it is not known or absurd.
-func product(x dims) int {
+// countDims is the number of elements, −1 when it is not known or absurd.
+func countDims(x dims) int {
 	if x == nil {
 		return -1
 	}
@@ -373,7 +373,7 @@ func product(x dims) int {
 	return n
 }
 
-func transpose(x dims, perm []int64) (dims, error) {
+func transposeDims(x dims, perm []int64) (dims, error) {
 	if x == nil {
 		return nil, nil
 	}
@@ -452,8 +452,8 @@ func (in *inference) resize(n *Node) (dims, error) {
 	return out, nil
 }
 
-// pooled keeps the first two axes.
-func pooled(x dims, op string) dims {
+// pooledDims keeps the first two axes.
+func pooledDims(x dims, op string) dims {
 	if len(x) < 2 {
 		return nil
 	}
