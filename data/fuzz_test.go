@@ -3,12 +3,9 @@ package data
 import (
 	"bytes"
 	"compress/gzip"
-	"hash/crc32"
 	"reflect"
 	"testing"
 )
-
-func crc32IEEE(b []byte) uint32 { return crc32.ChecksumIEEE(b) }
 
 var fuzzTensors = []Tensor{
 	{Shape: []int{2, 2}, Data: []float32{1, 2, 3, 4}},

@@ -3,7 +3,6 @@ package lab
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math"
 	"reflect"
 	"strings"
@@ -372,21 +371,6 @@ func TestDigits(t *testing.T) {
 	if got := Digits(nan); got != "diverged" {
 		t.Errorf("NaN: %q", got)
 	}
-}
-
-func ExampleAll() {
-	c := testCurves(Lower, one("2M", .06, .02), one("DDIM", .09, .05))
-	claim := Claim{
-		Name:  "guided",
-		Text:  "2M beats DDIM at 10 and 20 evaluations.",
-		Judge: All(Beats("p", "2M", "DDIM", 10, 20)...),
-	}
-	v := claim.Verdict(c)
-	fmt.Println(v.Status)
-	fmt.Println(v.Reason)
-	// Output:
-	// holds
-	// all 2 comparisons hold, such as: 2M at NFE 10, p is 0.0600, < 0.0900 (DDIM)
 }
 
 func BenchmarkConfidence(b *testing.B) {

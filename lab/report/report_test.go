@@ -59,8 +59,7 @@ func TestWriteTable(t *testing.T) {
   b    diverged 1/2     0.0200*
   c|d             –   diverged
 `
-	got := strings.ReplaceAll(b.String(), " \n", "\n")
-	if got != want {
+	if got := b.String(); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 	b.Reset()

@@ -143,25 +143,26 @@ func (t table) write(b *strings.Builder, term Terminal, from int) int {
 		}
 		widths = append(widths, n)
 	}
-	b.WriteString("  " + pad("", name))
+	end := func(line string) { b.WriteString(strings.TrimRight(line, " ") + "\n") }
+	line := pad("", 2+name)
 	for k, n := range widths {
-		b.WriteString("  " + term.paint("2", padLeft(budget(t.budgets[from+k]), n)) + " ")
+		line += "  " + term.paint("2", padLeft(budget(t.budgets[from+k]), n)) + " "
 	}
-	b.WriteString("\n")
+	end(line)
 	for i, m := range t.methods {
-		b.WriteString("  " + pad(m, name))
+		line := "  " + pad(m, name)
 		for k, n := range widths {
 			cell := padLeft(t.cells[i][from+k], n)
 			switch {
 			case t.best[i][from+k]:
-				b.WriteString("  " + term.paint("1;32", cell+"*"))
+				line += "  " + term.paint("1;32", cell+"*")
 			case strings.HasPrefix(t.cells[i][from+k], "diverged"):
-				b.WriteString("  " + term.paint("31", cell) + " ")
+				line += "  " + term.paint("31", cell) + " "
 			default:
-				b.WriteString("  " + cell + " ")
+				line += "  " + cell + " "
 			}
 		}
-		b.WriteString("\n")
+		end(line)
 	}
 	return max(to, 1)
 }
