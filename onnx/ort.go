@@ -30,6 +30,11 @@ func newORT(m *Model, path string, opt Options) (Session, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, v := range m.Graph.Outputs {
+		if v.Type == Bool || v.Type == String {
+			return nil, fmt.Errorf("output %v: the binding of ONNX Runtime gives numbers only", v)
+		}
+	}
 	if path == "" { // the library opens files only
 		file, err := m.tempFile()
 		if err != nil {
@@ -157,11 +162,9 @@ func destroy(values map[string]*ort.Value) {
 	}
 }
 
-// ortValue wraps a tensor, whose data must stay alive as long as the value.
+// ortValue wraps a tensor, which has elements and whose data must stay alive as
+// long as the value.
 func ortValue(t Tensor) (*ort.Value, error) {
-	if t.Len() == 0 {
-		return nil, fmt.Errorf("shape %v has no elements", t.Shape)
-	}
 	shape := make([]int64, len(t.Shape))
 	for i, d := range t.Shape {
 		shape[i] = int64(d)

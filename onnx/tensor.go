@@ -277,6 +277,9 @@ func (v ValueInfo) accepts(t Tensor, sizes map[string]int) error {
 	if t.Type() != v.Type {
 		return bad("elements are %v", t.Type())
 	}
+	if t.Len() == 0 {
+		return bad("shape %v has no elements", t.Shape)
+	}
 	if v.Shape == nil {
 		return nil
 	}
