@@ -16,7 +16,7 @@ type Grid struct {
 	// Start and End are times; both 0: the schedule's range, from noise to data.
 	// Start < End runs a deterministic method backwards, from data to noise.
 	Start, End float64
-	Spacing    Spacing // default LogSNR
+	Spacing    Spacing // default: the method's own, or LogSNR
 	// ToZero adds the level σ = 0 behind End. Reaching it is the last of the Steps.
 	ToZero bool
 }
@@ -28,6 +28,9 @@ type Spacing struct {
 	// cannot place that many.
 	Place func(s Schedule, start, end float64, n int) []float64
 }
+
+// A Spacer is a method that is made for a spacing other than [LogSNR].
+type Spacer interface{ Spacing() Spacing }
 
 // The spacings in use.
 var (

@@ -3,6 +3,8 @@ package diffusion
 import (
 	"fmt"
 	"math"
+	"slices"
+	"sort"
 )
 
 // A Schedule is the forward process x_t = α(t)·x₀ + σ(t)·ε of a diffusion model.
@@ -148,6 +150,7 @@ func (s EDM) Range() (lo, hi float64) {
 type Discrete struct {
 	n        int
 	logAlpha []float64
+	lambda   []float64 // of the knots
 }
 
 // minLambda is where the official DPM-Solver code cuts a table off: noise so
@@ -169,6 +172,9 @@ func NewDiscrete(betas []float64) (*Discrete, error) {
 	}
 	for n := len(d.logAlpha); n > 0 && levelVP(0, d.logAlpha[n-1]).Lambda < minLambda; n-- {
 		d.logAlpha = d.logAlpha[:n-1]
+	}
+	for _, la := range d.logAlpha {
+		d.lambda = append(d.lambda, levelVP(0, la).Lambda)
 	}
 	if len(d.logAlpha) < 2 {
 		return nil, fmt.Errorf("diffusion: %d betas give %d usable levels: at least 2 are needed", len(betas), len(d.logAlpha))
@@ -207,6 +213,19 @@ func (d *Discrete) Time(lambda float64) float64 {
 	}
 	a, b := d.logAlpha[lo], d.logAlpha[hi]
 	return d.TimeOf(float64(lo) + (la-a)/(b-a))
+}
+
+// kinks lists a, b and the λ of the knots between them, in order from a to b.
+func (d *Discrete) kinks(a, b float64) []float64 {
+	// λ falls with the index: knots from first to last−1 lie strictly between.
+	first := sort.Search(len(d.lambda), func(i int) bool { return d.lambda[i] < max(a, b) })
+	last := sort.Search(len(d.lambda), func(i int) bool { return d.lambda[i] <= min(a, b) })
+	ks := append(make([]float64, 0, last-first+2), a)
+	ks = append(ks, d.lambda[first:max(first, last)]...)
+	if b > a {
+		slices.Reverse(ks[1:])
+	}
+	return append(ks, b)
 }
 
 // Range is [1/n, the last knot's time].

@@ -30,6 +30,9 @@ type TraceOptions struct {
 // Trace compiles a method on a grid.
 func Trace(m Method, g Grid, o TraceOptions) (*Tape, error) {
 	t := &Tracer{tape: Tape{Predicts: o.Predicts}, hooked: o.Hook}
+	if s, ok := m.(Spacer); ok && g.Spacing.Place == nil {
+		g.Spacing = s.Spacing()
+	}
 	if err := m.Trace(t, g); err != nil {
 		return nil, err
 	}

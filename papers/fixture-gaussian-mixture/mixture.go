@@ -101,6 +101,7 @@ type Schedule struct {
 	T         float64 `json:"T"`
 	SigmaMin  float64 `json:"sigma_min"`
 	SigmaMax  float64 `json:"sigma_max"`
+	Note      string  `json:"note"`
 }
 
 // Build makes the schedule.
