@@ -21,6 +21,7 @@ type console struct {
 	errColor bool // err shows colours
 	width    int  // of the terminal, in columns
 
+	program     string      // how the user calls us
 	commandLine string      // what was typed
 	resumable   atomic.Bool // typing it again goes on from where it stopped
 	said        sync.Once   // sayStopped
@@ -59,20 +60,24 @@ func (c *console) note(format string, args ...any) {
 	fmt.Fprintf(c.err, format+"\n", args...)
 }
 
-// bold sets a heading on standard output.
-func (c *console) bold(s string) string {
-	if !c.color {
-		return s
-	}
-	return "\x1b[1m" + s + "\x1b[0m"
-}
+// A style is a terminal's code for the look of text, from its own palette.
+type style string
 
-// dim sets what matters less on standard output.
-func (c *console) dim(s string) string {
-	if !c.color {
-		return s
+const (
+	bold   style = "1"
+	faint  style = "2"
+	red    style = "31"
+	green  style = "32"
+	yellow style = "33"
+	cyan   style = "36"
+)
+
+// paint styles text for standard output, if that shows colours.
+func (c *console) paint(s style, text string) string {
+	if !c.color || text == "" {
+		return text
 	}
-	return "\x1b[2m" + s + "\x1b[0m"
+	return "\x1b[" + string(s) + "m" + text + "\x1b[0m"
 }
 
 // wrap breaks text into lines of at most width columns at its spaces. Every line but the

@@ -61,7 +61,7 @@ func (c *console) doctor(ctx context.Context) error {
 		ok = ok && f.state != broken
 		fmt.Fprintf(c.out, "%s  %-7s %s\n", f.state, f.name, wrap(f.text, c.textWidth()-12, "            "))
 		if f.hint != "" {
-			fmt.Fprintf(c.out, "            %s\n", c.dim(wrap(f.hint, c.textWidth()-12, "            ")))
+			fmt.Fprintf(c.out, "            %s\n", c.paint(faint, wrap(f.hint, c.textWidth()-12, "            ")))
 		}
 	}
 	if !ok {

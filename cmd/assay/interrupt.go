@@ -20,11 +20,10 @@ const grace = 900 * time.Millisecond
 
 // watchInterrupt cancels the context at the first Ctrl-C (or SIGTERM) and ends
 // the process at the second, or when the work has not stopped after the grace.
-func (c *console) watchInterrupt(ctx context.Context, argv []string) (context.Context, func()) {
+func (c *console) watchInterrupt(ctx context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	c.commandLine = shellLine(argv)
 	go func() {
 		select {
 		case <-signals:
@@ -50,7 +49,7 @@ func (c *console) watchInterrupt(ctx context.Context, argv []string) (context.Co
 func (c *console) sayStopped() {
 	c.said.Do(func() {
 		if c.live {
-			fmt.Fprintln(c.err) // the terminal has echoed ^C
+			fmt.Fprint(c.err, "\r\x1b[K") // the terminal has echoed ^C
 		}
 		if c.resumable.Load() {
 			fmt.Fprintf(c.err, "Stopped. What is finished is kept; to go on from there:\n  %s\n", c.commandLine)

@@ -33,7 +33,8 @@ const (
 
 // main runs the command line argv and gives the exit status.
 func (c *console) main(ctx context.Context, argv []string) int {
-	ctx, stop := c.watchInterrupt(ctx, argv)
+	c.program, c.commandLine = shellQuote(argv[0]), shellLine(argv)
+	ctx, stop := c.watchInterrupt(ctx)
 	defer stop()
 	root := c.rootCommand()
 	root.SetArgs(argv[1:])
@@ -98,7 +99,23 @@ quality over cost, and says whether the paper's claim holds.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef(seeHelp(cmd), "%v", err)
 	})
-	root.AddCommand(c.runsCommand(), c.papersCommand(), c.showCommand(), c.doctorCommand(), c.versionCommand())
+	cobra.EnableCommandSorting = false
+	root.SetUsageFunc(c.usage)
+	for _, g := range []struct {
+		title    string
+		commands []*cobra.Command
+	}{
+		{"Papers", []*cobra.Command{c.papersCommand(), c.showCommand(), c.verifyCommand()}},
+		{"Experiments", []*cobra.Command{c.runCommand(), c.runsCommand(), c.exportCommand(), c.workerCommand()}},
+		{"Models", []*cobra.Command{c.sampleCommand(), c.trainCommand()}},
+	} {
+		root.AddGroup(&cobra.Group{ID: g.title, Title: g.title})
+		for _, cmd := range g.commands {
+			cmd.GroupID = g.title
+			root.AddCommand(cmd)
+		}
+	}
+	root.AddCommand(c.doctorCommand(), c.versionCommand())
 	root.InitDefaultCompletionCmd()
 	return root
 }

@@ -139,7 +139,9 @@ func TestUsageErrors(t *testing.T) {
 		{"missing model file", "sample --model none.onnx", "no such file"},
 		{"unknown network", "train cats", "mnist-denoiser"},
 		{"worker without server", "worker", "--nats"},
-		{"listen without secret", "run trial --listen 127.0.0.1:0", "--secret"},
+		{"secret for nobody", "run trial --secret key", "--listen"},
+		{"login for no server", "run trial --nats-user me", "--nats"},
+		{"two ways for workers", "run trial --nats nats://localhost --listen :4222", "--listen with --nats"},
 	}
 	d := newDesk(t)
 	for _, tt := range tests {

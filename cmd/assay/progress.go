@@ -32,6 +32,9 @@ const (
 	tellAtMost  = 2 * time.Second  // and at most this often, every tenth of the work
 )
 
+// margin keeps room for the ^C that a terminal shows.
+const margin = 3
+
 // progress begins to show work. Call close when it is over.
 func (c *console) progress(title, unit string) *progress {
 	now := time.Now()
@@ -64,11 +67,15 @@ func (p *progress) set(done, total int, note string) {
 // tell prints a plain line when it is time to.
 func (p *progress) tell() {
 	since := time.Since(p.told)
-	tenth := (p.done-p.toldDone)*10 >= p.total
+	tenth := p.total > 0 && (p.done-p.toldDone)*10 >= p.total
 	if p.done == p.toldDone || p.done == p.total || since < tellAtMost || !tenth && since < tellEvery {
 		return
 	}
 	p.told, p.toldDone = time.Now(), p.done
+	if p.total == 0 {
+		fmt.Fprintf(p.c.err, "%s: %d %s  %s\n", p.title, p.done, p.unit, p.note)
+		return
+	}
 	fmt.Fprintf(p.c.err, "%s: %d of %d %s (%d %%)%s\n", p.title, p.done, p.total, p.unit, 100*p.done/max(p.total, 1), p.pace(", "))
 }
 
@@ -105,13 +112,13 @@ func (p *progress) redraw() {
 func (p *progress) line() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.total == 0 {
-		return cut(p.title+"  "+p.note, p.c.width-1)
+	if p.total == 0 { // nobody knows how much there is
+		return cut(fmt.Sprintf("%s: %d %s  %s", p.title, p.done, p.unit, p.note), p.c.width-margin)
 	}
 	const bar = 16
 	full := bar * p.done / p.total
 	tail := fmt.Sprintf("  %3d %%  %d/%d%s", 100*p.done/p.total, p.done, p.total, p.pace("  "))
-	room := p.c.width - 1 - bar - 2 - utf8.RuneCountInString(tail)
+	room := p.c.width - margin - bar - 2 - utf8.RuneCountInString(tail)
 	head := cut(p.title, room)
 	if p.note != "" {
 		tail += cut("  "+p.note, room-utf8.RuneCountInString(head))

@@ -3,11 +3,8 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -51,14 +48,9 @@ func (c *console) runsCommand() *cobra.Command {
 	return cmd
 }
 
-// listRuns reads the newest runs and their verdicts. It makes no store where
-// there is none.
+// listRuns reads the newest runs and their verdicts.
 func (c *console) listRuns(ctx context.Context, most int) ([]store.Run, []string, error) {
-	path, err := storePath()
-	if err != nil {
-		return nil, nil, err
-	}
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+	if !c.haveStore() {
 		return nil, nil, nil
 	}
 	s, err := c.openStore(ctx)
@@ -164,7 +156,7 @@ func (c *console) printTable(rows [][]string, right ...int) {
 		}
 		line := strings.TrimRight(b.String(), " ")
 		if n == 0 {
-			line = c.dim(line)
+			line = c.paint(faint, line)
 		}
 		fmt.Fprintln(c.out, line)
 	}

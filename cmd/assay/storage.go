@@ -21,6 +21,17 @@ func storePath() (string, error) {
 	return filepath.Join(dir, "runs.db"), nil
 }
 
+// haveStore says whether anything was ever run. Verbs that only read make no
+// store where there is none.
+func (c *console) haveStore() bool {
+	path, err := storePath()
+	if err != nil {
+		return false
+	}
+	_, err = os.Stat(path)
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
 // openStore opens the runs. A damaged database is reported: it has been kept
 // aside, and a new one begun.
 func (c *console) openStore(ctx context.Context) (*store.Store, error) {
@@ -35,8 +46,7 @@ func (c *console) openStore(ctx context.Context) (*store.Store, error) {
 	return s, err
 }
 
-// examineStore looks whether the runs can be read. It makes no store where there
-// is none.
+// examineStore looks whether the runs can be read.
 func examineStore(ctx context.Context) finding {
 	f := finding{state: well, name: "runs"}
 	path, err := storePath()

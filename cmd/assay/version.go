@@ -16,7 +16,6 @@ func (c *console) versionCommand() *cobra.Command {
 		Example: "  assay version",
 		Args:    takes(0, 0, ""),
 		RunE: func(*cobra.Command, []string) error {
-			b := readBuild()
 			fmt.Fprintf(c.out, "assay %s, %s %s/%s\n", readBuild().version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			return nil
 		},
