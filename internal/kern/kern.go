@@ -1,74 +1,40 @@
-// Package kern holds the few hot kernels.
+// Package kern holds the few hot kernels: Go assembly for AVX2 and AVX-512,
+// chosen at start-up, and the same in Go for other machines (build tag purego
+// leaves the assembly out).
+//
+// Levels may differ in the last bits of a result: those with assembly use fused
+// multiply-adds. Where a kernel gives the same bits at every level, it says so.
+// Sums are taken over blocks of 4096 numbers in a fixed order and merged in
+// float64, so they do not depend on the number of goroutines.
+//
+// Slices that a kernel reads and writes may be the same or must not overlap.
 package kern
+
+import "unsafe"
 
 // Float is what the kernels compute with.
 type Float interface{ ~float32 | ~float64 }
 
-// Comb is dst[i] = Σ_j c[j]·x[j][i], in one pass. All x[j] have the length of
-// dst; each may be dst itself. No terms give zeros.
-func Comb[T Float](dst []T, c []T, x [][]T) {
-	n := len(dst)
-	switch len(c) {
-	case 0:
-		clear(dst)
-	case 1:
-		c0, x0 := c[0], x[0][:n]
-		for i := range dst {
-			dst[i] = c0 * x0[i]
-		}
-	case 2:
-		c0, x0, c1, x1 := c[0], x[0][:n], c[1], x[1][:n]
-		for i := range dst {
-			dst[i] = c0*x0[i] + c1*x1[i]
-		}
-	case 3:
-		c0, x0, c1, x1, c2, x2 := c[0], x[0][:n], c[1], x[1][:n], c[2], x[2][:n]
-		for i := range dst {
-			dst[i] = c0*x0[i] + c1*x1[i] + c2*x2[i]
-		}
-	case 4:
-		c0, x0, c1, x1, c2, x2, c3, x3 := c[0], x[0][:n], c[1], x[1][:n], c[2], x[2][:n], c[3], x[3][:n]
-		for i := range dst {
-			dst[i] = c0*x0[i] + c1*x1[i] + c2*x2[i] + c3*x3[i]
-		}
-	default:
-		combMany(dst, c, x)
-	}
+const (
+	// sumBlock is the number of terms that are added in the type of the data.
+	sumBlock = 4096
+	// callBytes bounds what one call of assembly does to an array: it cannot be
+	// preempted.
+	callBytes = 1 << 17
+)
+
+// is32 tells the two types of numbers apart.
+func is32[T Float]() bool {
+	var x T
+	return unsafe.Sizeof(x) == 4
 }
 
-// combMany takes any number of terms, element by element: dst may be any of x.
-func combMany[T Float](dst []T, c []T, x [][]T) {
-	for i := range dst {
-		var s T
-		for j, cj := range c {
-			s += cj * x[j][i]
-		}
-		dst[i] = s
-	}
-}
+// f32 and f64 are the address of a slice's numbers as the type that they are.
+func f32[T Float](x []T) *float32 { return (*float32)(unsafe.Pointer(unsafe.SliceData(x))) }
+func f64[T Float](x []T) *float64 { return (*float64)(unsafe.Pointer(unsafe.SliceData(x))) }
 
-// NotFinite is the index of the first infinite or NaN element, or −1.
-func NotFinite[T Float](x []T) int {
-	// v − v is 0 unless v is infinite or NaN. Four sums, or the additions would
-	// wait for each other.
-	var s0, s1, s2, s3 T
-	y := x
-	for ; len(y) >= 4; y = y[4:] {
-		s0 += y[0] - y[0]
-		s1 += y[1] - y[1]
-		s2 += y[2] - y[2]
-		s3 += y[3] - y[3]
-	}
-	for _, v := range y {
-		s0 += v - v
-	}
-	if s0+s1+s2+s3 == 0 {
-		return -1
-	}
-	for i, v := range x {
-		if v-v != 0 {
-			return i
-		}
-	}
-	return -1
+// blockLen is how many numbers one call of assembly takes.
+func blockLen[T Float]() int {
+	var x T
+	return callBytes / int(unsafe.Sizeof(x))
 }

@@ -1,0 +1,13 @@
+//go:build !amd64 || purego
+
+package kern
+
+import "os"
+
+const active = generic
+
+func init() { startLevel(os.Getenv("ASSAY_KERN")) } // reports a setting that cannot be followed
+
+func setLevel(level) {}
+
+func best() level { return generic }
