@@ -114,7 +114,7 @@ func newSession(m *Model, path string, opt Options) (Session, error) {
 	}
 	s, err := newEmbedded(m, opt)
 	if err != nil && !errors.Is(ortErr, fs.ErrNotExist) {
-		return nil, errors.Join(ortErr, err)
+		return nil, fmt.Errorf("%w; embedded engine: %w", ortErr, err)
 	}
 	return s, err
 }

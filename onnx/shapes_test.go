@@ -150,3 +150,52 @@ func TestHalfPrecision(t *testing.T) {
 		t.Error("the model itself was changed")
 	}
 }
+
+// FuzzShapes makes operands and attributes of any shape meet every operator.
+func FuzzShapes(f *testing.F) {
+	ops := []string{"Conv", "ConvTranspose", "Gemm", "MatMul", "Add", "Where", "InstanceNormalization", "GroupNormalization",
+		"Concat", "Reshape", "Transpose", "Unsqueeze", "Resize", "Upsample", "AveragePool", "Shape", "Constant"}
+	for i := range ops {
+		f.Add(uint8(i), []byte{1, 3, 8, 8}, []byte{4, 3, 3, 3}, []byte{1, 1, 1, 1})
+		f.Add(uint8(i), []byte{255, 6}, []byte{6}, []byte{0, 255, 3})
+	}
+	ints := func(b []byte) []int64 {
+		v := make([]int64, min(len(b), 6))
+		for i := range v {
+			v[i] = int64(int8(b[i]))
+		}
+		return v
+	}
+	f.Fuzz(func(t *testing.T, op uint8, x, w, list []byte) {
+		shape := make([]int, len(ints(x)))
+		for i, d := range ints(x) {
+			shape[i] = int(max(d, -1))
+		}
+		weight := Tensor{Shape: []int{}}
+		for _, d := range ints(w) {
+			if d >= 0 && weight.Len()*int(d) < 1<<16 {
+				weight.Shape = append(weight.Shape, int(d))
+			}
+		}
+		weight.Data = make([]float32, weight.Len())
+		attrs := Attrs{}
+		for _, name := range []string{"pads", "strides", "dilations", "kernel_shape", "perm", "axes"} {
+			attrs[name] = ints(list)
+		}
+		for _, name := range []string{"group", "num_groups", "axis", "transA", "transB"} {
+			if len(list) > 0 {
+				attrs[name] = int64(int8(list[0]))
+			}
+		}
+		for _, operand := range []string{"w", "ints", "scales"} {
+			m := &Model{Graph: Graph{
+				Inputs:  []ValueInfo{{Name: "x", Type: Float32, Shape: shape}},
+				Outputs: []ValueInfo{{Name: "y"}},
+				Nodes:   []Node{{Op: ops[int(op)%len(ops)], In: []string{"x", operand, operand}, Out: []string{"y"}, Attrs: attrs}},
+				Initializers: []Initializer{{"w", weight}, {"ints", Tensor{[]int{len(ints(list))}, ints(list)}},
+					{"scales", Tensor{[]int{len(shape)}, make([]float32, len(shape))}}},
+			}}
+			_ = m.Check() // it must return, whatever it says
+		}
+	})
+}
