@@ -1,0 +1,130 @@
+package mixer
+
+import "github.com/assay-lab/assay/internal/gemm"
+
+// scratch is what the backward pass writes to.
+type scratch struct {
+	h, u         []float32 // gradients of tokens and of modulated norms [tokens, n, width]
+	ab, a, b     []float32 // of gates
+	c            []float32 // of the condition [n, width]
+	scale, shift []float32 // [n, width]
+	row          []float32 // [width]
+}
+
+func (n *network) newScratch() *scratch {
+	size := len(n.gates[0].a)
+	w := n.Width
+	return &scratch{make([]float32, len(n.h)), make([]float32, len(n.h)),
+		make([]float32, size), make([]float32, size), make([]float32, size),
+		make([]float32, n.n*w), make([]float32, n.n*w), make([]float32, n.n*w), make([]float32, w)}
+}
+
+// backward writes the gradient of all parameters to g, given that of out. The
+// network must have kept its intermediate results.
+func (n *network) backward(p, g *parameters, out []float32, d *scratch) {
+	t, w, last := n.tokens(), n.Width, 2*n.Blocks
+	clear(d.h)
+	clear(d.c)
+	gemm.Mul(g.head, transpose(n.norms[last].u, w, t*n.n), matrix(out, t*n.n, n.pixels()), false)
+	gemm.Mul(d.u, matrix(out, t*n.n, n.pixels()), transpose(p.head, n.pixels(), w), false)
+	n.modulateBack(last, p.headScale, p.headShift, g.headScale, g.headShift, d)
+	for i := n.Blocks - 1; i >= 0; i-- {
+		n.channelBack(2*i+1, p.blocks[i].channel, g.blocks[i].channel, d)
+		n.tokenBack(2*i, p.blocks[i].token, g.blocks[i].token, d)
+	}
+	clear(g.position)
+	for i := range t {
+		for j := range n.n {
+			accumulate(g.position[i*w:][:w], d.h[(i*n.n+j)*w:])
+		}
+	}
+	gemm.Mul(g.patch, transpose(n.x, n.pixels(), t*n.n), matrix(d.h, t*n.n, w), false)
+	n.conditionBack(p, g, d)
+}
+
+// channelBack turns the gradient of the tokens after a channel mixing into that
+// before it.
+func (n *network) channelBack(i int, p, g branchParameters, d *scratch) {
+	rows, w, hidden := n.tokens()*n.n, n.Width, n.Hidden
+	k, u := n.gate(i, rows*hidden), n.norms[i].u
+	ab, a, b := d.ab[:rows*hidden], d.a[:rows*hidden], d.b[:rows*hidden]
+	gemm.Mul(g.c, transpose(k.ab, hidden, rows), matrix(d.h, rows, w), false)
+	gemm.Mul(ab, matrix(d.h, rows, w), transpose(p.c, w, hidden), false)
+	multiply(a, ab, k.b)
+	multiply(b, ab, k.a)
+	gemm.Mul(g.a, transpose(u, w, rows), matrix(a, rows, hidden), false)
+	gemm.Mul(g.b, transpose(u, w, rows), matrix(b, rows, hidden), false)
+	gemm.Mul(d.u, matrix(a, rows, hidden), transpose(p.a, hidden, w), false)
+	gemm.Mul(d.u, matrix(b, rows, hidden), transpose(p.b, hidden, w), true)
+	n.modulateBack(i, p.scale, p.shift, g.scale, g.shift, d)
+}
+
+// tokenBack does the same for a token mixing.
+func (n *network) tokenBack(i int, p, g branchParameters, d *scratch) {
+	t, cols, hidden := n.tokens(), n.n*n.Width, n.Tokens
+	k, u := n.gate(i, hidden*cols), n.norms[i].u
+	ab, a, b := d.ab[:hidden*cols], d.a[:hidden*cols], d.b[:hidden*cols]
+	gemm.Mul(g.c, matrix(d.h, t, cols), transpose(k.ab, cols, hidden), false)
+	gemm.Mul(ab, transpose(p.c, hidden, t), matrix(d.h, t, cols), false)
+	multiply(a, ab, k.b)
+	multiply(b, ab, k.a)
+	gemm.Mul(g.a, matrix(a, hidden, cols), transpose(u, cols, t), false)
+	gemm.Mul(g.b, matrix(b, hidden, cols), transpose(u, cols, t), false)
+	gemm.Mul(d.u, transpose(p.a, t, hidden), matrix(a, hidden, cols), false)
+	gemm.Mul(d.u, transpose(p.b, t, hidden), matrix(b, hidden, cols), true)
+	n.modulateBack(i, p.scale, p.shift, g.scale, g.shift, d)
+}
+
+// modulateBack adds to the gradient of the tokens what norm i makes of d.u, and
+// to that of the condition.
+func (n *network) modulateBack(i int, scale, shift, gScale, gShift []float32, d *scratch) {
+	w, m := n.Width, n.norms[i]
+	clear(d.scale)
+	clear(d.shift)
+	for k, r := range m.inverse {
+		j := k % n.n * w
+		normBack(d.h[k*w:][:w], d.scale[j:][:w], d.shift[j:][:w], d.u[k*w:][:w], m.h[k*w:][:w], m.scale[j:][:w], d.row, r)
+	}
+	gemm.Mul(gScale, transpose(n.c, w, n.n), matrix(d.scale, n.n, w), false)
+	gemm.Mul(gShift, transpose(n.c, w, n.n), matrix(d.shift, n.n, w), false)
+	gemm.Mul(d.c, matrix(d.scale, n.n, w), transpose(scale, w, w), true)
+	gemm.Mul(d.c, matrix(d.shift, n.n, w), transpose(shift, w, w), true)
+}
+
+// normBack is the backward pass of u = y·scale + shift, y = h·r, for one token:
+// dh += r·(dy − y·mean(y·dy)).
+func normBack(dh, dScale, dShift, du, h, scale, dy []float32, r float32) {
+	n := len(h)
+	dh, dScale, dShift, du, scale, dy = dh[:n], dScale[:n], dShift[:n], du[:n], scale[:n], dy[:n]
+	for j, g := range du {
+		dShift[j] += g
+		dScale[j] += g * h[j] * r
+		dy[j] = g * scale[j]
+	}
+	c := dot(dy, h) * r * r / float32(n)
+	for j, g := range dy {
+		dh[j] += r * (g - c*h[j])
+	}
+}
+
+// conditionBack is the backward pass of condition.
+func (n *network) conditionBack(p, g *parameters, d *scratch) {
+	w := n.Width
+	siluBack(d.c, n.pre[1])
+	clear(g.label)
+	for i, l := range n.label {
+		accumulate(g.label[l*w:][:w], d.c[i*w:])
+	}
+	gemm.Mul(g.timeOut, transpose(n.hid, w, n.n), matrix(d.c, n.n, w), false)
+	gemm.Mul(d.scale, matrix(d.c, n.n, w), transpose(p.timeOut, w, w), false)
+	siluBack(d.scale, n.pre[0])
+	gemm.Mul(g.timeIn, transpose(n.time, n.Times, n.n), matrix(d.scale, n.n, w), false)
+}
+
+// siluBack multiplies d by the derivative of x·sigmoid(x).
+func siluBack(d, x []float32) {
+	for i, x := range x {
+		s := sigmoid(x)
+		d[i] *= s * (1 + x*(1-s))
+	}
+}

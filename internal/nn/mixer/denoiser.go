@@ -1,0 +1,84 @@
+package mixer
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/assay-lab/assay/diffusion"
+)
+
+// A Denoiser is a trained network. It is safe for concurrent use.
+type Denoiser struct {
+	recipe  Recipe
+	weights []float32
+	p       *parameters
+	free    [shard + 1]sync.Pool // of networks for that many images
+}
+
+func newDenoiser(r Recipe, weights []float32) *Denoiser {
+	return &Denoiser{recipe: r, weights: weights, p: r.Shape.parameters(weights)}
+}
+
+// Recipe is what the denoiser was made by.
+func (d *Denoiser) Recipe() Recipe { return d.recipe }
+
+// Velocity writes the predicted velocity of n images x [n, Size, Size] to dst. at
+// has one level of the cosine schedule for all images or one for each; labels
+// likewise, or none at all for the unconditional prediction.
+func (d *Denoiser) Velocity(ctx context.Context, dst, x []float32, n int, at []diffusion.Level, labels []int) error {
+	s := d.recipe.Shape
+	area := s.Size * s.Size
+	switch {
+	case n < 0 || len(x) != n*area || len(dst) != len(x):
+		return fmt.Errorf("mixer: %d numbers in, %d out: want %d for %d images", len(x), len(dst), n*area, n)
+	case len(at) != 1 && len(at) != n:
+		return fmt.Errorf("mixer: %d levels for %d images: want 1 or %d", len(at), n, n)
+	case len(labels) > 1 && len(labels) != n:
+		return fmt.Errorf("mixer: %d labels for %d images: want none, 1 or %d", len(labels), n, n)
+	}
+	for _, l := range labels {
+		if l < 0 || l > s.Classes {
+			return fmt.Errorf("mixer: label %d: must be 0 to %d, or %d for none", l, s.Classes-1, s.Classes)
+		}
+	}
+	each((n+shard-1)/shard, func(k int) {
+		if ctx.Err() == nil {
+			i := k * shard
+			d.pass(dst[i*area:], x[i*area:], min(shard, n-i), some(at, i), some(labels, i))
+		}
+	})
+	return ctx.Err()
+}
+
+// some cuts off the first i elements of a list that has one for every image, and
+// leaves a shorter one alone.
+func some[T any](xs []T, i int) []T {
+	if len(xs) <= 1 {
+		return xs
+	}
+	return xs[i:]
+}
+
+// pass runs n images, at most shard.
+func (d *Denoiser) pass(dst, x []float32, n int, at []diffusion.Level, labels []int) {
+	s := d.recipe.Shape
+	area := s.Size * s.Size
+	net, ok := d.free[n].Get().(*network)
+	if !ok {
+		net = s.newNetwork(n, false)
+	}
+	defer d.free[n].Put(net)
+	for i := range n {
+		s.cut(net.x, x[i*area:][:area], i, n)
+		s.timeFeatures(net.time[i*s.Times:][:s.Times], at[min(i, len(at)-1)].T)
+		net.label[i] = s.Classes
+		if len(labels) > 0 {
+			net.label[i] = labels[min(i, len(labels)-1)]
+		}
+	}
+	net.forward(d.p)
+	for i := range n {
+		s.paste(dst[i*area:][:area], net.out, i, n)
+	}
+}
