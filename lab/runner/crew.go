@@ -170,22 +170,26 @@ func (c *crew) handIn(ctx context.Context, cell lab.Cell, out outMsg) bool {
 	}
 }
 
-// try runs a cell and makes an error of a panic.
-func try(ctx context.Context, e *lab.Experiment, cell lab.Cell) (o lab.Outcome, err error) {
-	returned := false
-	defer func() {
-		if returned {
-			return
-		}
-		if r := recover(); r != nil {
-			o, err = lab.Outcome{}, fmt.Errorf("panic: %v\n%s", r, panicSite(string(debug.Stack())))
-		} else {
-			o, err = lab.Outcome{}, errors.New("the cell ended its goroutine (runtime.Goexit)")
-		}
+// try runs a cell and makes an error of a panic. The cell has a goroutine of
+// its own, which it may end.
+func try(ctx context.Context, e *lab.Experiment, cell lab.Cell) (lab.Outcome, error) {
+	type result struct {
+		o   lab.Outcome
+		err error
+	}
+	ended := make(chan result, 1)
+	go func() {
+		r := result{err: errors.New("the cell ended its goroutine (runtime.Goexit)")}
+		defer func() {
+			if p := recover(); p != nil {
+				r = result{err: fmt.Errorf("panic: %v\n%s", p, panicSite(string(debug.Stack())))}
+			}
+			ended <- r
+		}()
+		r.o, r.err = e.Run(ctx, cell)
 	}()
-	o, err = e.Run(ctx, cell)
-	returned = true
-	return o, err
+	r := <-ended
+	return r.o, r.err
 }
 
 // panicSite is the top of the stack of the function that panicked.
