@@ -159,6 +159,9 @@ func openORT(file string) (lib *ortLibrary, err error) {
 			return nil, err
 		}
 	}
+	// The loader keeps the reason of a failure for the thread that met it.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	engine, err := ort.NewEngine(file)
 	if err != nil {
 		return nil, loadError(file, err)
