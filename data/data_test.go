@@ -173,16 +173,67 @@ func TestHalfPrecision(t *testing.T) {
 	for _, h := range bits {
 		b = binary.LittleEndian.AppendUint16(b, h)
 	}
-	for i, got := range halves(b) {
+	for i, got := range halves(b, binary.LittleEndian) {
 		if math.Float32bits(got) != math.Float32bits(want[i]) {
 			t.Errorf("half %#04x: got %g, want %g", bits[i], got, want[i])
 		}
 	}
-	if x := halves([]byte{0x01, 0x7e})[0]; x == x {
+	if x := halves([]byte{0x01, 0x7e}, binary.LittleEndian)[0]; x == x {
 		t.Errorf("half NaN: got %g", x)
 	}
 	if got := brains([]byte{0x80, 0x3f, 0x49, 0xc0}); got[0] != 1 || got[1] != -3.140625 {
 		t.Errorf("bfloat16: got %v, want 1 and -3.140625", got)
+	}
+}
+
+func TestToHalf(t *testing.T) {
+	for bits := range 1 << 16 {
+		h := Half(bits)
+		if got := ToHalf(h.Float32()); got != h && !math.IsNaN(float64(h.Float32())) {
+			t.Fatalf("half %#04x comes back as %#04x", bits, got)
+		}
+	}
+	for _, tt := range []struct {
+		name string
+		x    float32
+		want Half
+	}{
+		{"a tie to even, down", 1 + 0x1p-11, 0x3c00},
+		{"a tie to even, up", 1 + 3*0x1p-11, 0x3c02},
+		{"above a tie", 1 + 0x1p-11 + 0x1p-20, 0x3c01},
+		{"into the next power of two", 2 - 0x1p-12, 0x4000},
+		{"into infinity", 65520, 0x7c00},
+		{"below infinity", 65519, 0x7bff},
+		{"far above", -1e30, 0xfc00},
+		{"into the normal numbers", 0x1p-14 - 0x1p-26, 0x0400},
+		{"a tie of subnormals", 3 * 0x1p-25, 0x0002},
+		{"half of the smallest", -0x1p-25, 0x8000},
+		{"NaN", float32(math.NaN()), 0x7e00},
+	} {
+		if got := ToHalf(tt.x); got != tt.want {
+			t.Errorf("%s: %g gives %#04x, want %#04x", tt.name, tt.x, got, tt.want)
+		}
+	}
+}
+
+func TestWriteHalf(t *testing.T) {
+	var b bytes.Buffer
+	in := &Safetensors{Tensors: map[string]Tensor{"w": {Shape: []int{2, 1}, Data: []Half{ToHalf(.5), ToHalf(-3)}}, "x": {Shape: []int{1}, Data: []float32{7}}}}
+	if err := WriteSafetensors(&b, in); err != nil {
+		t.Fatal(err)
+	}
+	out, err := ReadSafetensors(&b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w := out.Tensors["w"].Float32(); len(w) != 2 || w[0] != .5 || w[1] != -3 || out.Tensors["x"].Float32()[0] != 7 {
+		t.Errorf("halves come back as %v", out.Tensors)
+	}
+	if err := WriteNPY(&b, in.Tensors["w"]); err != nil {
+		t.Fatal(err)
+	}
+	if y, err := ReadNPY(&b); err != nil || y.Float32()[1] != -3 {
+		t.Errorf("halves come back from NPY as %v, %v", y, err)
 	}
 }
 

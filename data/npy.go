@@ -14,7 +14,7 @@ const npyMagic = "\x93NUMPY"
 const maxHeader = 1 << 20
 
 // ReadNPY reads an array from a NumPy .npy file, version 1, 2 or 3, of element
-// type f4, f8, i1, i4, i8, u1 or bool (read as uint8), in C or Fortran order; the
+// type f2, f4, f8, i1, i4, i8, u1 or bool (read as uint8), in C or Fortran order; the
 // result is in row-major order either way. It reads no further than the array.
 func ReadNPY(r io.Reader) (Tensor, error) {
 	t, err := readNPY(r)
@@ -78,9 +78,9 @@ func (h npyHeader) read(r io.Reader) (Tensor, error) {
 	if len(h.descr)-len(kind) > 1 {
 		kind = ""
 	}
-	size, ok := map[string]int64{"f4": 4, "f8": 8, "i1": 1, "i4": 4, "i8": 8, "u1": 1, "b1": 1}[kind]
+	size, ok := map[string]int64{"f2": 2, "f4": 4, "f8": 8, "i1": 1, "i4": 4, "i8": 8, "u1": 1, "b1": 1}[kind]
 	if !ok {
-		return Tensor{}, fmt.Errorf("element type %.20q: must be f4, f8, i1, i4, i8, u1 or b1", h.descr)
+		return Tensor{}, fmt.Errorf("element type %.20q: must be f2, f4, f8, i1, i4, i8, u1 or b1", h.descr)
 	}
 	n, err := elements(h.shape, size)
 	if err != nil {
@@ -95,6 +95,8 @@ func (h npyHeader) read(r io.Reader) (Tensor, error) {
 	}
 	t := Tensor{Shape: h.shape}
 	switch kind {
+	case "f2":
+		t.Data = halves(b, order)
 	case "f4":
 		t.Data = decode[float32](b, order)
 	case "f8":
@@ -280,6 +282,8 @@ func WriteNPY(w io.Writer, t Tensor) error {
 		descr = "<i8"
 	case []uint8:
 		descr = "|u1"
+	case []Half:
+		descr = "<f2"
 	}
 	var shape strings.Builder
 	for i, d := range t.Shape {

@@ -155,7 +155,7 @@ func (e safetensorsEntry) decode(b []byte) any {
 	case "F32":
 		return decode[float32](b, le)
 	case "F16":
-		return halves(b)
+		return halves(b, le)
 	case "BF16":
 		return brains(b)
 	case "I64":
@@ -225,6 +225,8 @@ func dtype(data any) string {
 		return "F64"
 	case []float32:
 		return "F32"
+	case []Half:
+		return "F16"
 	case []int64:
 		return "I64"
 	case []int32:

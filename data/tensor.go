@@ -10,8 +10,41 @@ import (
 type Tensor struct {
 	Shape []int // empty for a scalar
 	// Data holds the elements as one of []float32, []float64, []int8, []int32,
-	// []int64 and []uint8.
+	// []int64, []uint8 and, to be written only, []Half.
 	Data any
+}
+
+// A Half holds the bits of an IEEE 754 half-precision number. Readers widen them
+// to float32.
+type Half uint16
+
+// ToHalf rounds to nearest, ties to even; what is too large becomes infinite.
+func ToHalf(x float32) Half {
+	bits := math.Float32bits(x)
+	sign, abs := Half(bits>>16&0x8000), bits&^(1<<31)
+	switch {
+	case abs > 0xff<<23: // NaN
+		return sign | 0x7e00
+	case abs >= 0x477ff000: // 65520, halfway to 2^16
+		return sign | 0x7c00
+	case abs < 0x38800000: // 2^-14: subnormal, a multiple of 2^-24
+		return sign | Half(math.RoundToEven(float64(math.Float32frombits(abs))*0x1p24))
+	}
+	abs += 0xfff + abs>>13&1 // may carry into the exponent
+	return sign | Half((abs-0x38000000)>>13)
+}
+
+// Float32 is the number that the bits stand for.
+func (h Half) Float32() float32 {
+	sign, exp, frac := uint32(h)>>15<<31, uint32(h)>>10&0x1f, uint32(h)&0x3ff
+	switch exp {
+	case 0: // zero and subnormal: frac·2^-24
+		x := float32(frac) * 0x1p-24
+		return math.Float32frombits(math.Float32bits(x) | sign)
+	case 0x1f:
+		return math.Float32frombits(sign | 0xff<<23 | frac<<13)
+	}
+	return math.Float32frombits(sign | (exp+127-15)<<23 | frac<<13)
 }
 
 // Len is the number of elements that the shape asks for.
@@ -59,6 +92,12 @@ func converted[T number](data any) []T {
 		return convert[T](xs)
 	case []uint8:
 		return convert[T](xs)
+	case []Half:
+		ys := make([]T, len(xs))
+		for i, x := range xs {
+			ys[i] = T(x.Float32())
+		}
+		return ys
 	}
 	return nil
 }
@@ -91,8 +130,10 @@ func (t Tensor) check() error {
 		have = len(xs)
 	case []uint8:
 		have = len(xs)
+	case []Half:
+		have = len(xs)
 	default:
-		return fmt.Errorf("elements of type %T: must be []float32, []float64, []int8, []int32, []int64 or []uint8", t.Data)
+		return fmt.Errorf("elements of type %T: must be []float32, []float64, []int8, []int32, []int64, []uint8 or []Half", t.Data)
 	}
 	if int64(have) != n {
 		return fmt.Errorf("%d elements for shape %v, which needs %d", have, t.Shape, n)
@@ -134,20 +175,10 @@ func decode[T number](b []byte, order binary.ByteOrder) []T {
 }
 
 // halves converts IEEE 754 binary16 numbers, exactly.
-func halves(b []byte) []float32 {
+func halves(b []byte, order binary.ByteOrder) []float32 {
 	xs := make([]float32, len(b)/2)
 	for i := range xs {
-		h := uint32(binary.LittleEndian.Uint16(b[2*i:]))
-		sign, exp, frac := h>>15<<31, h>>10&0x1f, h&0x3ff
-		switch exp {
-		case 0: // zero and subnormal: frac·2^-24
-			x := float32(frac) * 0x1p-24
-			xs[i] = math.Float32frombits(math.Float32bits(x) | sign)
-		case 0x1f:
-			xs[i] = math.Float32frombits(sign | 0xff<<23 | frac<<13)
-		default:
-			xs[i] = math.Float32frombits(sign | (exp+127-15)<<23 | frac<<13)
-		}
+		xs[i] = Half(order.Uint16(b[2*i:])).Float32()
 	}
 	return xs
 }
