@@ -115,7 +115,7 @@ func (q *queue) open(ctx context.Context) error {
 // explain says what to do about a server that will not have us.
 func (q *queue) explain(what string, err error) error {
 	switch {
-	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
+	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
 		return fmt.Errorf("runner: %s: %w: start the NATS server with JetStream (nats-server -js)", what, err)
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("runner: %s: the NATS server did not answer: %w: is this user allowed to use JetStream?", what, err)
