@@ -177,7 +177,7 @@ func (a *asm) finite() {
 	}
 	a.add(sum[0], sum[1], sum[0])
 	bad := a.GP32()
-	a.unordered(sum[0], bad)
+	a.any(a.cmp(unorderedly, sum[0], sum[0]), bad)
 	a.TESTL(bad, bad)
 	a.JNE(operand.LabelRef("done"))
 	a.ADDQ(operand.I32(unroll*a.isa.bytes), i)
@@ -187,25 +187,4 @@ func (a *asm) finite() {
 	a.Label("done")
 	a.Store(count, a.ReturnIndex(0))
 	a.ret()
-}
-
-// unordered sets a bit of bad for every lane of v that is NaN.
-func (a *asm) unordered(v reg.VecVirtual, bad reg.GPVirtual) {
-	const unord = 3
-	switch {
-	case a.avx512():
-		k := a.K()
-		if a.elem.size == 4 {
-			a.VCMPPS(operand.U8(unord), v, v, k)
-		} else {
-			a.VCMPPD(operand.U8(unord), v, v, k)
-		}
-		a.KMOVW(k, bad)
-	case a.elem.size == 4:
-		a.VCMPPS(operand.U8(unord), v, v, v)
-		a.VMOVMSKPS(v, bad)
-	default:
-		a.VCMPPD(operand.U8(unord), v, v, v)
-		a.VMOVMSKPD(v, bad)
-	}
 }
