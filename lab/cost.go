@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 )
@@ -46,10 +47,7 @@ func (c Curves) MeanAt(panel, method string, budget float64) (float64, error) {
 
 // place names a point in the words of the axes: "2M at NFE 15, guidance 7.5".
 func (c Curves) place(panel, method string, budget float64) string {
-	at := c.Cost.Name
-	if at == "" {
-		at = "budget"
-	}
+	at := cmp.Or(c.Budget, c.Cost.Name, "budget")
 	return within(fmt.Sprintf("%s at %s %g", method, at, budget), panel)
 }
 

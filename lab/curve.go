@@ -10,6 +10,7 @@ import (
 type Curves struct {
 	Cost    Axis      `json:"cost"`
 	Quality Axis      `json:"quality"`
+	Budget  string    `json:"budget,omitempty"`  // what budgets count; "": the cost
 	Curves  []Curve   `json:"curves"`            // in the order in which the grid names them
 	Missing []Missing `json:"missing,omitempty"` // cells that failed or were not run
 }
@@ -48,7 +49,7 @@ type Result struct {
 // cells. Their order does not matter: the grid gives the order of curves and
 // seeds.
 func (e *Experiment) Gather(grid []Cell, results func(Cell) (Result, bool)) Curves {
-	c := Curves{Cost: e.Cost, Quality: e.Quality}
+	c := Curves{Cost: e.Cost, Quality: e.Quality, Budget: e.Budget}
 	type key struct{ panel, method string }
 	at := map[key]int{}
 	for _, cell := range grid {

@@ -22,6 +22,9 @@ type Experiment struct {
 
 	Cost    Axis // NFE, gradient evaluations, ε, bits, bytes sent: counted, never timed
 	Quality Axis // error, accuracy, distance
+	// Budget names what the budgets of the grid count where that is not the cost,
+	// as steps of which each costs several evaluations.
+	Budget string
 
 	Params []Param // typed knobs with bounds and defaults: flags in the CLI, a form on the page
 

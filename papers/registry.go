@@ -5,8 +5,10 @@ import (
 
 	"github.com/assay-lab/assay/lab"
 	"github.com/assay-lab/assay/lab/conform"
+	"github.com/assay-lab/assay/papers/deis"
 	dpmsolverpp "github.com/assay-lab/assay/papers/dpm-solver-pp"
 	mixture "github.com/assay-lab/assay/papers/fixture-gaussian-mixture"
+	"github.com/assay-lab/assay/papers/pndm"
 )
 
 // An entry holds what of a paper is built. Its code is in papers/<slug>, in a
@@ -20,8 +22,10 @@ type entry struct {
 // papers (fixture-gaussian-mixture, ...), to what is built of them. Whether a
 // paper can be run is read from here and nowhere else.
 var registry = map[string]entry{
+	"deis":                     {deis.Experiments, deis.Case},
 	"dpm-solver-pp":            {dpmsolverpp.Experiments, dpmsolverpp.Case},
 	"fixture-gaussian-mixture": {nil, mixture.Case},
+	"pndm":                     {pndm.Experiments, pndm.Case},
 }
 
 // Experiments lists the experiments of a paper, the main one first; none when it

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"encoding/csv"
 	"fmt"
 	"io"
@@ -83,7 +84,7 @@ func quality(a lab.Axis, p lab.Point) string {
 }
 
 func heading(panel string, c lab.Curves) string {
-	s := c.Quality.Label() + " by " + c.Cost.Label()
+	s := c.Quality.Label() + " by " + cmp.Or(c.Budget, c.Cost.Label())
 	if panel != "" {
 		s = panel + ": " + s
 	}

@@ -12,8 +12,11 @@ import (
 
 // A Rival is a sampler under the name that it has in legends.
 type Rival struct {
-	Name   string
-	Method diffusion.Method
+	Name    string
+	Method  diffusion.Method
+	Spacing diffusion.Spacing // default: the method's own
+	PerStep int               // evaluations a step; 0: 1
+	Least   int               // steps that it needs; 0: 1
 }
 
 // RivalNamed returns the rival of that name.
@@ -89,20 +92,7 @@ func (t Trial) Exact(ctx context.Context) ([]float64, error) {
 
 // Sample runs a sampler with that many steps from the trial's starts.
 func (t Trial) Sample(ctx context.Context, m diffusion.Method, steps int, hook diffusion.Hook[float64]) (diffusion.Solution[float64], error) {
-	var none diffusion.Solution[float64]
-	model, err := t.model()
-	if err != nil {
-		return none, err
-	}
-	g, err := t.grid(steps)
-	if err != nil {
-		return none, err
-	}
-	x, err := t.Starts()
-	if err != nil {
-		return none, err
-	}
-	return diffusion.Solve(ctx, diffusion.Problem[float64]{Model: model, Grid: g, X: x, N: t.N, Noise: diffusion.Seeded(t.Seed), Hook: hook}, m)
+	return t.solve(ctx, Rival{Method: m}, steps, hook)
 }
 
 // RMS is the root mean square of a − b over all numbers.
