@@ -221,6 +221,19 @@ func (p *process) reports() []report {
 	}
 }
 
+// reaches waits until a number of cells is done, or the process has ended.
+func (p *process) reaches(done int) {
+	p.t.Helper()
+	eventually(p.t, fmt.Sprint(done, " cells"), func() bool {
+		select {
+		case <-p.done:
+			return true
+		default:
+		}
+		return slices.ContainsFunc(p.reports(), func(r report) bool { return r.Done >= done })
+	})
+}
+
 // said waits until the output has the text.
 func (p *process) said(text string) {
 	p.t.Helper()
