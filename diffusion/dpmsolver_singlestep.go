@@ -2,9 +2,9 @@ package diffusion
 
 import "fmt"
 
-// singlestepOrders splits n evaluations into steps of at most the given order:
+// SinglestepOrders splits n evaluations into steps of at most the given order:
 // DPM-Solver-fast, Lu et al. 2022, section 3.4.
-func singlestepOrders(order, n int) []int {
+func SinglestepOrders(order, n int) []int {
 	var os []int
 	full := func(k, o int) {
 		for range k {
@@ -29,7 +29,7 @@ func (m DPMSolver) singlestep(t *Tracer, g Grid) (Vec, Level, error) {
 	o := m.order()
 	var orders []int
 	if m.Mode == Singlestep {
-		orders = singlestepOrders(o, g.Steps)
+		orders = SinglestepOrders(o, g.Steps)
 	} else {
 		for range g.Steps / o {
 			orders = append(orders, o)
@@ -49,7 +49,8 @@ func (m DPMSolver) singlestep(t *Tracer, g Grid) (Vec, Level, error) {
 		if err != nil {
 			return nil, Level{}, err
 		}
-		x = t.Step(m.singlestepUpdate(t, x, from, to, inner), to)
+		next, _ := m.singlestepUpdate(t, x, from, to, inner)
+		x = t.Step(next, to)
 	}
 	return x, ls[len(orders)], nil
 }
@@ -96,24 +97,27 @@ func (m DPMSolver) innerLevels(g Grid, from, to Level, order int) ([]Level, erro
 }
 
 // singlestepUpdate evaluates at from and at the inner levels: paper algorithm 1
-// (order 2) and, after DPM-Solver's appendix, order 3.
-func (m DPMSolver) singlestepUpdate(t *Tracer, x Vec, from, to Level, inner []Level) Vec {
+// (order 2) and, after DPM-Solver's appendix, order 3. From the same evaluations
+// it forms the update of one order less.
+func (m DPMSolver) singlestepUpdate(t *Tracer, x Vec, from, to Level, inner []Level) (next, lower Vec) {
 	want := m.Form.prediction()
 	m0 := t.Eval(x, from, want)
 	if to.Sigma == 0 {
-		return m.clean(t, x, m0, from)
+		return m.clean(t, x, m0, from), nil
 	}
 	w := m.weights(from, to)
+	first := x.Mul(w.x).Add(w.m, m0)
 	if len(inner) == 0 {
-		return x.Mul(w.x).Add(w.m, m0)
+		return first, nil
 	}
 	h := to.Lambda - from.Lambda
 	l1 := inner[0]
 	w1 := m.weights(from, l1)
 	u1 := x.Mul(w1.x).Add(w1.m, m0)
 	d10 := t.Eval(u1, l1, want).Sub(m0).Mul(h / (l1.Lambda - from.Lambda))
+	second := first.Add(w.d1, d10)
 	if len(inner) == 1 {
-		return x.Mul(w.x).Add(w.m, m0).Add(w.d1, d10)
+		return second, first
 	}
 
 	exact := m
@@ -124,11 +128,10 @@ func (m DPMSolver) singlestepUpdate(t *Tracer, x Vec, from, to Level, inner []Le
 	r1, r2 := (l1.Lambda-from.Lambda)/h, (l2.Lambda-from.Lambda)/h
 	u2 := x.Mul(w2.x).Add(w2.m, m0).Add(r2*w2.d1, d10)
 	d11 := t.Eval(u2, l2, want).Sub(m0).Mul(1 / r2)
-	next := x.Mul(w.x).Add(w.m, m0)
 	if m.Expansion == Midpoint {
-		return next.Add(w.d1, d11) // third order where r2 = 2/3
+		return first.Add(w.d1, d11), second // third order where r2 = 2/3
 	}
 	d1 := d10.Mul(r2/(r2-r1)).Add(-r1/(r2-r1), d11)
 	d2 := d11.Sub(d10).Mul(2 / (r2 - r1))
-	return next.Add(w.d1, d1).Add(w.d2, d2)
+	return first.Add(w.d1, d1).Add(w.d2, d2), second
 }

@@ -149,9 +149,12 @@ func (t *Tracer) Step(x Vec, at Level) Vec {
 	return x
 }
 
-// Return ends the tape.
-func (t *Tracer) Return(x Vec) {
-	if x = t.Let(x); len(x) == 1 {
-		t.tape.Outputs = []Reg{x[0].R}
+// Return ends the tape with the final state, and with further results where a
+// driver asks for them.
+func (t *Tracer) Return(xs ...Vec) {
+	for _, x := range xs {
+		if x = t.Let(x); len(x) == 1 {
+			t.tape.Outputs = append(t.tape.Outputs, x[0].R)
+		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/assay-lab/assay/lab"
 	"github.com/assay-lab/assay/lab/conform"
 	"github.com/assay-lab/assay/papers/deis"
+	dpmsolver "github.com/assay-lab/assay/papers/dpm-solver"
 	dpmsolverpp "github.com/assay-lab/assay/papers/dpm-solver-pp"
 	mixture "github.com/assay-lab/assay/papers/fixture-gaussian-mixture"
 	"github.com/assay-lab/assay/papers/pndm"
@@ -24,6 +25,7 @@ type entry struct {
 var registry = map[string]entry{
 	"deis":                     {deis.Experiments, deis.Case},
 	"dpm-solver-pp":            {dpmsolverpp.Experiments, dpmsolverpp.Case},
+	"dpm-solver":               {dpmsolver.Experiments, dpmsolver.Case},
 	"fixture-gaussian-mixture": {nil, mixture.Case},
 	"pndm":                     {pndm.Experiments, pndm.Case},
 }

@@ -145,19 +145,32 @@ func (r Rival) steps(budget int, budgetIsSteps bool) int {
 
 // solve samples with the rival's own spacing.
 func (t Trial) solve(ctx context.Context, r Rival, steps int, hook diffusion.Hook[float64]) (diffusion.Solution[float64], error) {
-	var none diffusion.Solution[float64]
-	model, err := t.model()
+	p, err := t.problem(steps)
 	if err != nil {
-		return none, err
+		return diffusion.Solution[float64]{}, err
 	}
-	g, err := t.grid(steps)
+	p.Grid.Spacing, p.Hook = r.Spacing, hook
+	return diffusion.Solve(ctx, p, r.Method)
+}
+
+// problem is the trial as a sampler takes it.
+func (t Trial) problem(steps int) (p diffusion.Problem[float64], err error) {
+	if p.Model, err = t.model(); err != nil {
+		return p, err
+	}
+	if p.Grid, err = t.grid(steps); err != nil {
+		return p, err
+	}
+	p.X, err = t.Starts()
+	p.N, p.Noise = t.N, diffusion.Seeded(t.Seed)
+	return p, err
+}
+
+// SampleAdaptive runs an adaptive solver from the trial's starts.
+func (t Trial) SampleAdaptive(ctx context.Context, a diffusion.Adaptive) (diffusion.Solution[float64], error) {
+	p, err := t.problem(0)
 	if err != nil {
-		return none, err
+		return diffusion.Solution[float64]{}, err
 	}
-	g.Spacing = r.Spacing
-	x, err := t.Starts()
-	if err != nil {
-		return none, err
-	}
-	return diffusion.Solve(ctx, diffusion.Problem[float64]{Model: model, Grid: g, X: x, N: t.N, Noise: diffusion.Seeded(t.Seed), Hook: hook}, r.Method)
+	return diffusion.SolveAdaptive(ctx, p, a)
 }

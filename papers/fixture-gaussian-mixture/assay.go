@@ -2,6 +2,7 @@ package mixture
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"math"
@@ -40,6 +41,7 @@ type Trial struct {
 // recipe names a trial's exact solution in the cache.
 type recipe struct {
 	Trial   Trial
+	Starts  [sha256.Size]byte // of the start states
 	Version int
 }
 
@@ -67,12 +69,16 @@ func (t Trial) Starts() ([]float64, error) {
 // Exact is where the probability-flow ODE ends from the trial's starts. It is
 // computed once and kept in the cache.
 func (t Trial) Exact(ctx context.Context) ([]float64, error) {
-	b, err := cache.Get(ctx, "mixture-exact", recipe{t, 1}, func(ctx context.Context) ([]byte, error) {
+	x, err := t.Starts()
+	if err != nil {
+		return nil, err
+	}
+	flat, err := binary.Append(nil, binary.LittleEndian, x)
+	if err != nil {
+		return nil, err
+	}
+	b, err := cache.Get(ctx, "mixture-exact", recipe{t, sha256.Sum256(flat), 1}, func(ctx context.Context) ([]byte, error) {
 		m, err := t.model()
-		if err != nil {
-			return nil, err
-		}
-		x, err := t.Starts()
 		if err != nil {
 			return nil, err
 		}
