@@ -24,8 +24,8 @@ func (c *console) exportCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "export RUN",
 		Short: "Write a run's pictures, tables and files again",
-		Long: `export writes what is recorded of a run, also of one that was stopped. RUN is its
-id, or the beginning of it, as assay runs lists them.`,
+		Long: `export writes what is recorded of a run, also of one that was stopped. RUN is
+its id, or the beginning of it, as assay runs lists them.`,
 		Example: `  assay export xgg2                           everything, into out/
   assay export xgg2 --format csv > out.csv    the table
   assay export xgg2 --format pdf --out f.pdf  the picture, for a paper`,

@@ -9,32 +9,37 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 )
 
-// binary is the real command, built once with the trial experiments.
-var binary string
+// binary is the real command with the trial experiments, built when it is first
+// needed into scratch.
+var binary, scratch string
 
 func TestMain(m *testing.M) {
 	os.Exit(func() int {
-		dir, err := os.MkdirTemp("", "assay-test-")
-		if err != nil {
+		var err error
+		if scratch, err = os.MkdirTemp("", "assay-test-"); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
-		defer os.RemoveAll(dir)
-		binary = filepath.Join(dir, "assay")
-		if runtime.GOOS == "windows" {
-			binary += ".exe"
-		}
-		out, err := exec.Command("go", "build", "-tags", "assaytrial", "-o", binary, ".").CombinedOutput()
-		if err != nil {
-			fmt.Fprintf(os.Stderr, "building assay: %v\n%s", err, out)
-			return 1
-		}
+		defer os.RemoveAll(scratch)
 		return m.Run()
 	}())
 }
+
+var buildOnce = sync.OnceValue(func() error {
+	binary = filepath.Join(scratch, "assay")
+	if runtime.GOOS == "windows" {
+		binary += ".exe"
+	}
+	out, err := exec.Command("go", "build", "-tags", "assaytrial", "-o", binary, ".").CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("building assay: %w\n%s", err, out)
+	}
+	return nil
+})
 
 // A desk is a user's folder and cache, empty at first.
 type desk struct {
@@ -44,6 +49,9 @@ type desk struct {
 
 func newDesk(t *testing.T) *desk {
 	t.Helper()
+	if err := buildOnce(); err != nil {
+		t.Fatal(err)
+	}
 	return &desk{t, t.TempDir(), t.TempDir()}
 }
 
