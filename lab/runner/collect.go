@@ -52,9 +52,8 @@ func (c *collector) start(ctx context.Context) error {
 
 func (c *collector) listen(ctx context.Context) (err error) {
 	c.stop()
-	c.cons, err = c.q.js.Consumer(ctx, c.q.name, outCollector)
-	if err != nil {
-		return c.q.explain("collect outcomes", err)
+	if c.cons, err = c.q.collector(ctx); err != nil {
+		return err
 	}
 	in, quit := make(chan jetstream.Msg, 1024), make(chan struct{})
 	pass := func(m jetstream.Msg) {

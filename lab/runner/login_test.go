@@ -51,6 +51,7 @@ func login(t *testing.T, r Remote) error {
 }
 
 func TestLogin(t *testing.T) {
+	t.Parallel()
 	type row struct {
 		what string
 		r    Remote

@@ -70,7 +70,7 @@ func newPlan(e *lab.Experiment, size lab.Size, v lab.Values, code string) (*plan
 		ID:  strings.ToLower(base32.StdEncoding.EncodeToString(key[:])[:10]),
 		Key: hex.EncodeToString(key[:]), Experiment: e.Name, Title: e.Title, Version: e.Version,
 		Values: v, Size: size, Code: code, Inputs: inputs,
-		Cost: e.Cost, Quality: e.Quality, Cells: len(p.cells), Created: time.Now(),
+		Cost: e.Cost, Quality: e.Quality, Budget: e.Budget, Cells: len(p.cells), Created: time.Now(),
 	}
 	return p, nil
 }

@@ -42,6 +42,7 @@ func recorded(t *testing.T, dir string) map[int]string {
 }
 
 func TestKilledRunGoesOn(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	log := filepath.Join(dir, "log")
 	const n = 80
@@ -143,6 +144,7 @@ func interrupt(t *testing.T, sleep, cell7 string, jobs int) time.Duration {
 }
 
 func TestCanceledBeforeItBegins(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(errors.New("the user changed her mind"))
 	r := &Runner{Store: openStore(t, t.TempDir()), code: "test"}
@@ -152,6 +154,7 @@ func TestCanceledBeforeItBegins(t *testing.T) {
 }
 
 func TestTwoProcessesAtOneRun(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	log := filepath.Join(dir, "log")
 	v := values("n", "40", "log", log, "sleep", "10ms")
@@ -169,6 +172,7 @@ func TestTwoProcessesAtOneRun(t *testing.T) {
 }
 
 func TestSecondProcessTakesOver(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	v := values("n", "40", "sleep", "10ms")
 	h := helper{Mode: "run", Dir: dir, Experiment: "test/a", Values: v, Jobs: 1}
@@ -181,6 +185,7 @@ func TestSecondProcessTakesOver(t *testing.T) {
 }
 
 func TestTwoRunsAtOnce(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	va, vb := values("n", "60", "sleep", "3ms"), values("n", "50", "sleep", "3ms", "log", filepath.Join(dir, "log"), "cell 6", "error 1")
 	a := start(t, helper{Mode: "run", Dir: dir, Experiment: "test/a", Values: va, Jobs: 2})
@@ -190,6 +195,7 @@ func TestTwoRunsAtOnce(t *testing.T) {
 }
 
 func TestNoSocketUnlessItListens(t *testing.T) {
+	t.Parallel()
 	if _, err := os.Stat("/proc/self/fd"); err != nil {
 		t.Skip("no /proc")
 	}
@@ -210,6 +216,7 @@ func TestNoSocketUnlessItListens(t *testing.T) {
 }
 
 func TestListen(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	v := values("n", "30", "sleep", "2ms")
 	p := start(t, helper{Mode: "run", Dir: dir, Experiment: "test/a", Values: v, Jobs: -1, Listen: "127.0.0.1:0"})
@@ -230,6 +237,7 @@ func TestListen(t *testing.T) {
 }
 
 func TestSecretFile(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS == "windows" {
 		t.Skip("no modes of files")
 	}

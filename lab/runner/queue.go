@@ -76,7 +76,7 @@ func (q *queue) cellSubject(key string) string { return q.prefix + ".cell." + ke
 func (q *queue) outSubject(key string) string  { return q.prefix + ".out." + key }
 func (q *queue) noteSubject() string           { return q.prefix + ".note" } // not kept in the stream
 
-// open creates the stream and its two consumers where they are absent.
+// open creates the stream and the consumer of cells where they are absent.
 func (q *queue) open(ctx context.Context) error {
 	j, err := json.Marshal(q.job)
 	if err != nil {
@@ -100,16 +100,32 @@ func (q *queue) open(ctx context.Context) error {
 	if err != nil {
 		return q.explain("create the queue", err)
 	}
-	for _, c := range []jetstream.ConsumerConfig{
-		{Durable: cellWorkers, FilterSubject: q.cellSubject("*"), AckWait: q.job.AckWait, MaxAckPending: -1},
-		{Durable: outCollector, FilterSubject: q.outSubject("*"), AckWait: 30 * time.Second, MaxAckPending: 4096},
-	} {
-		c.AckPolicy, c.MaxDeliver = jetstream.AckExplicitPolicy, -1 // tries are counted by the workers
-		if _, err := s.CreateOrUpdateConsumer(ctx, c); err != nil {
-			return q.explain("create the queue", err)
-		}
+	_, err = s.CreateOrUpdateConsumer(ctx, jetstream.ConsumerConfig{
+		Durable: cellWorkers, FilterSubject: q.cellSubject("*"),
+		AckPolicy: jetstream.AckExplicitPolicy, AckWait: q.job.AckWait,
+		MaxDeliver: -1, MaxAckPending: -1, // the workers count tries
+	})
+	if err != nil {
+		return q.explain("create the queue", err)
 	}
 	return nil
+}
+
+// collector makes the consumer of outcomes anew: what was on its way to a
+// process that has died is delivered again at once.
+func (q *queue) collector(ctx context.Context) (jetstream.Consumer, error) {
+	if err := q.js.DeleteConsumer(ctx, q.name, outCollector); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return nil, q.explain("collect outcomes", err)
+	}
+	c, err := q.js.CreateConsumer(ctx, q.name, jetstream.ConsumerConfig{
+		Durable: outCollector, FilterSubject: q.outSubject("*"),
+		AckPolicy: jetstream.AckExplicitPolicy, AckWait: 30 * time.Second,
+		MaxDeliver: -1, MaxAckPending: 4096,
+	})
+	if err != nil {
+		return nil, q.explain("collect outcomes", err)
+	}
+	return c, nil
 }
 
 // explain says what to do about a server that will not have us.

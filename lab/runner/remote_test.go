@@ -36,15 +36,16 @@ func serve(t *testing.T, dir, addr string) (*process, Remote) {
 }
 
 func TestKilledWorkersCellGoesToAnother(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	log, gate := filepath.Join(dir, "log"), filepath.Join(dir, "gate")
 	_, remote := serve(t, filepath.Join(dir, "nats"), freeAddr(t))
 	v := values("n", "30", "log", log, "cell 8", "wait "+gate)
-	p := start(t, helper{Mode: "run", Dir: dir, Experiment: "test/a", Values: v, Jobs: -1, Remote: &remote, AckWait: time.Second})
+	p := start(t, helper{Mode: "run", Dir: dir, Experiment: "test/a", Values: v, Jobs: -1, Remote: &remote, AckWait: 2 * time.Second})
 	work := helper{Mode: "work", Remote: &remote, Jobs: 1}
 	victim := start(t, work)
 	eventually(t, "cell 8", func() bool { return count(readLog(t, log), 8) == 1 })
-	time.Sleep(2500 * time.Millisecond) // heartbeats keep the cell its own, long after the ack wait
+	time.Sleep(3500 * time.Millisecond) // heartbeats keep the cell its own, long after the ack wait
 	if n := count(readLog(t, log), 8); n != 1 {
 		t.Errorf("a cell that takes its time was run %d times", n)
 	}
@@ -60,6 +61,7 @@ func TestKilledWorkersCellGoesToAnother(t *testing.T) {
 }
 
 func TestCellThatKillsWorkers(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	_, remote := serve(t, filepath.Join(dir, "nats"), freeAddr(t))
 	v := values("n", "12", "log", filepath.Join(dir, "log"), "cell 3", "die 3")
@@ -79,10 +81,11 @@ func TestCellThatKillsWorkers(t *testing.T) {
 }
 
 func TestKilledCoordinatorGoesOn(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	log := filepath.Join(dir, "log")
 	_, remote := serve(t, filepath.Join(dir, "nats"), freeAddr(t))
-	v := values("n", "60", "log", log, "sleep", "5ms")
+	v := values("n", "60", "log", log, "sleep", "20ms")
 	h := helper{Mode: "run", Dir: dir, Experiment: "test/a", Values: v, Jobs: -1, Remote: &remote}
 	start(t, helper{Mode: "work", Remote: &remote, Jobs: 2})
 	p := start(t, h)
@@ -97,6 +100,7 @@ func TestKilledCoordinatorGoesOn(t *testing.T) {
 }
 
 func TestServerIsKilledAndComesBack(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	addr := freeAddr(t)
 	srv, remote := serve(t, filepath.Join(dir, "nats"), addr)
@@ -111,6 +115,7 @@ func TestServerIsKilledAndComesBack(t *testing.T) {
 }
 
 func TestQueueIsDeleted(t *testing.T) {
+	t.Parallel()
 	srv := natsServer(t, server.Options{})
 	r := &Runner{Store: openStore(t, t.TempDir()), Remote: &Remote{URL: srv.ClientURL()}, code: "test", Jobs: 1}
 	nc, err := r.Remote.connect(t.Context(), func(string) {})
@@ -152,6 +157,7 @@ func TestQueueIsDeleted(t *testing.T) {
 }
 
 func TestRemoteLargeOutcome(t *testing.T) {
+	t.Parallel()
 	srv := natsServer(t, server.Options{})
 	remote := Remote{URL: srv.ClientURL()}
 	const size = 3 << 20 // the server's messages have at most 1 MiB
@@ -170,6 +176,7 @@ func TestRemoteLargeOutcome(t *testing.T) {
 
 // TestRefusingWorker sees each worker refuse, and a fitting one finish the run.
 func TestRefusingWorker(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "model.onnx")
 	if err := os.WriteFile(file, []byte("weights"), 0o644); err != nil {

@@ -231,7 +231,7 @@ func Load(ctx context.Context, s *store.Store, id string, e *lab.Experiment) (*R
 			return nil, fmt.Errorf("%s: grid: %w", e.Name, err)
 		}
 	}
-	axes := lab.Experiment{Cost: rec.Cost, Quality: rec.Quality}
+	axes := lab.Experiment{Cost: rec.Cost, Quality: rec.Quality, Budget: rec.Budget}
 	run.Curves = axes.Gather(grid, func(c lab.Cell) (lab.Result, bool) {
 		k, err := cellKey(c)
 		res, ok := byKey[k]

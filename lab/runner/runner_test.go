@@ -75,6 +75,7 @@ func same(t *testing.T, got, want lab.Curves) {
 }
 
 func TestRun(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	log := filepath.Join(dir, "log")
 	var notes []string
@@ -139,6 +140,7 @@ func TestRun(t *testing.T) {
 }
 
 func TestIdentity(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "model.onnx")
 	write := func(s string) {
@@ -188,6 +190,7 @@ func TestIdentity(t *testing.T) {
 }
 
 func TestArguments(t *testing.T) {
+	t.Parallel()
 	nan := &lab.Experiment{Name: "test/nan", Grid: func(lab.Values) ([]lab.Cell, error) {
 		return []lab.Cell{{Method: "m", Budget: math.NaN()}}, nil
 	}}
@@ -218,6 +221,7 @@ func TestArguments(t *testing.T) {
 }
 
 func TestFailingCells(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	log := filepath.Join(dir, "log")
 	v := values("n", "30", "log", log, "cell 3", "error", "cell 4", "error 2", "cell 5", "panic", "cell 6", "goexit")
@@ -262,6 +266,7 @@ func TestFailingCells(t *testing.T) {
 }
 
 func TestRetryFailed(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	log := filepath.Join(dir, "log")
 	v := values("n", "20", "log", log, "cell 3", "error 4", "cell 4", "error")
@@ -285,6 +290,7 @@ func TestRetryFailed(t *testing.T) {
 }
 
 func TestLargeOutcome(t *testing.T) {
+	t.Parallel()
 	r := &Runner{Store: openStore(t, t.TempDir()), code: "test"}
 	const size = 9 << 20 // more than a message of the server inside may have
 	run, err := r.Run(t.Context(), experiments["test/a"], lab.Quick, values("n", "4", "cell 2", fmt.Sprint("files ", size)))

@@ -68,6 +68,7 @@ CREATE TABLE verdicts (
 	UNIQUE (run, place)
 ) STRICT;
 `,
+	2: `ALTER TABLE runs ADD COLUMN budget TEXT NOT NULL DEFAULT ''; -- what budgets count`,
 }
 
 // migrate brings the schema up to date, in one transaction.

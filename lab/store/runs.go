@@ -26,7 +26,8 @@ type Run struct {
 	Inputs     map[string]string `json:"inputs,omitempty"` // hash of each input file, by parameter
 	Cost       lab.Axis          `json:"cost"`
 	Quality    lab.Axis          `json:"quality"`
-	Cells      int               `json:"cells"` // in the grid
+	Budget     string            `json:"budget,omitempty"` // what budgets count; "": the cost
+	Cells      int               `json:"cells"`            // in the grid
 	Created    time.Time         `json:"created"`
 	Finished   time.Time         `json:"finished,omitzero"` // zero while cells are missing
 
@@ -64,11 +65,11 @@ func (s *Store) Begin(ctx context.Context, r Run) error {
 	}
 	var key string
 	err = s.db.QueryRowContext(ctx, `
-		INSERT INTO runs (id, key, experiment, title, version, vals, size, code, inputs, cost, quality, cells, created)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		INSERT INTO runs (id, key, experiment, title, version, vals, size, code, inputs, cost, quality, budget, cells, created)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (id) DO UPDATE SET finished = 0 WHERE key = excluded.key
 		RETURNING key`,
-		r.ID, r.Key, r.Experiment, r.Title, r.Version, vals, r.Size, r.Code, inputs, cost, quality,
+		r.ID, r.Key, r.Experiment, r.Title, r.Version, vals, r.Size, r.Code, inputs, cost, quality, r.Budget,
 		r.Cells, r.Created.UnixMilli()).Scan(&key)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = errors.New("another run has this id")
@@ -136,7 +137,7 @@ func runNumber(ctx context.Context, tx *sql.Tx, run string) (n int64, err error)
 }
 
 const selectRuns = `
-	SELECT r.id, r.key, r.experiment, r.title, r.version, r.vals, r.size, r.code, r.inputs, r.cost, r.quality, r.cells,
+	SELECT r.id, r.key, r.experiment, r.title, r.version, r.vals, r.size, r.code, r.inputs, r.cost, r.quality, r.budget, r.cells,
 		r.created, r.finished, count(o.n), count(nullif(o.error, '')), coalesce(sum(o.seconds), 0)
 	FROM runs r LEFT JOIN outcomes o ON o.run = r.n `
 
@@ -177,7 +178,7 @@ func (s *Store) runs(ctx context.Context, query string, args ...any) ([]Run, err
 		var vals, inputs, cost, quality string
 		var created, finished int64
 		if err := rows.Scan(&r.ID, &r.Key, &r.Experiment, &r.Title, &r.Version, &vals, &r.Size, &r.Code, &inputs, &cost, &quality,
-			&r.Cells, &created, &finished, &r.Done, &r.Failed, &r.Seconds); err != nil {
+			&r.Budget, &r.Cells, &created, &finished, &r.Done, &r.Failed, &r.Seconds); err != nil {
 			return nil, err
 		}
 		err := cmp.Or(json.Unmarshal([]byte(vals), &r.Values), json.Unmarshal([]byte(inputs), &r.Inputs),
