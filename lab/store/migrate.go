@@ -71,13 +71,15 @@ CREATE TABLE verdicts (
 	2: `ALTER TABLE runs ADD COLUMN budget TEXT NOT NULL DEFAULT ''; -- what budgets count`,
 }
 
-// migrate brings the schema up to date, in one transaction.
-func migrate(ctx context.Context, db *sql.DB) error {
+// migrate brings the schema up to date.
+func migrate(ctx context.Context, db *sql.DB) error { return migrateTo(ctx, db, len(migrations)-1) }
+
+// migrateTo brings the schema to a version, in one transaction.
+func migrateTo(ctx context.Context, db *sql.DB, newest int) error {
 	have, err := schemaVersion(ctx, db)
 	if err != nil {
 		return err
 	}
-	newest := len(migrations) - 1
 	if have == newest {
 		return nil
 	}
