@@ -9,6 +9,7 @@ import (
 	dpmsolver "github.com/assay-lab/assay/papers/dpm-solver"
 	dpmsolverpp "github.com/assay-lab/assay/papers/dpm-solver-pp"
 	mixture "github.com/assay-lab/assay/papers/fixture-gaussian-mixture"
+	"github.com/assay-lab/assay/papers/mixllm"
 	"github.com/assay-lab/assay/papers/pndm"
 )
 
@@ -27,6 +28,7 @@ var registry = map[string]entry{
 	"dpm-solver-pp":            {dpmsolverpp.Experiments, dpmsolverpp.Case},
 	"dpm-solver":               {dpmsolver.Experiments, dpmsolver.Case},
 	"fixture-gaussian-mixture": {nil, mixture.Case},
+	"mixllm":                   {nil, mixllm.Case},
 	"pndm":                     {pndm.Experiments, pndm.Case},
 }
 
