@@ -64,15 +64,15 @@ func Train(ctx context.Context, task Task, opt Options) ([]float32, error) {
 		if err != nil {
 			return nil, err
 		}
+		if opt.Progress != nil {
+			each := time.Since(begun) / time.Duration(s.step-from)
+			opt.Progress(Progress{s.step, task.Steps, loss, 1 / each.Seconds(), each * time.Duration(task.Steps-s.step)})
+		}
 		stop := ctx.Err()
 		if opt.Checkpoint != "" && (stop != nil || s.step%opt.Every == 0 || s.step == task.Steps) {
 			if err := s.save(opt.Checkpoint, task); err != nil {
 				return nil, err
 			}
-		}
-		if opt.Progress != nil {
-			each := time.Since(begun) / time.Duration(s.step-from)
-			opt.Progress(Progress{s.step, task.Steps, loss, 1 / each.Seconds(), each * time.Duration(task.Steps-s.step)})
 		}
 		if stop != nil && s.step < task.Steps {
 			return nil, stop

@@ -25,7 +25,7 @@ func (d *Denoiser) Recipe() Recipe { return d.recipe }
 
 // Velocity writes the predicted velocity of n images x [n, Size, Size] to dst. at
 // has one level of the cosine schedule for all images or one for each; labels
-// likewise, or none at all for the unconditional prediction.
+// likewise, or none at all. A label of −1 asks for the unconditional prediction.
 func (d *Denoiser) Velocity(ctx context.Context, dst, x []float32, n int, at []diffusion.Level, labels []int) error {
 	s := d.recipe.Shape
 	area := s.Size * s.Size
@@ -38,8 +38,8 @@ func (d *Denoiser) Velocity(ctx context.Context, dst, x []float32, n int, at []d
 		return fmt.Errorf("mixer: %d labels for %d images: want none, 1 or %d", len(labels), n, n)
 	}
 	for _, l := range labels {
-		if l < 0 || l > s.Classes {
-			return fmt.Errorf("mixer: label %d: must be 0 to %d, or %d for none", l, s.Classes-1, s.Classes)
+		if l < -1 || l >= s.Classes {
+			return fmt.Errorf("mixer: label %d: must be 0 to %d, or -1 for none", l, s.Classes-1)
 		}
 	}
 	each((n+shard-1)/shard, func(k int) {
@@ -73,7 +73,7 @@ func (d *Denoiser) pass(dst, x []float32, n int, at []diffusion.Level, labels []
 		s.cut(net.x, x[i*area:][:area], i, n)
 		s.timeFeatures(net.time[i*s.Times:][:s.Times], at[min(i, len(at)-1)].T)
 		net.label[i] = s.Classes
-		if len(labels) > 0 {
+		if len(labels) > 0 && labels[min(i, len(labels)-1)] >= 0 {
 			net.label[i] = labels[min(i, len(labels)-1)]
 		}
 	}

@@ -53,7 +53,7 @@ func (s Shape) layout() nn.Layout {
 	t, p, w := s.tokens(), s.pixels(), s.Width
 	add(fan(s.Times), "time.in", s.Times, w)
 	add(fan(w), "time.out", w, w)
-	add(1, "label", s.Classes+1, w)
+	add(1, "labels", s.Classes+1, w)
 	add(fan(p), "patch", p, w)
 	add(0.3, "position", t, w)
 	for i := range s.Blocks {
