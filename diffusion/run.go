@@ -40,6 +40,11 @@ func Run[T Float](ctx context.Context, tp *Tape, e Env[T], n int, inputs ...[]T)
 	for i, r := range tp.Inputs {
 		copy(x.reg(r), inputs[i])
 	}
+	for _, r := range tp.ones {
+		for i, one := 0, x.reg(r); i < size; i++ {
+			one[i] = 1
+		}
+	}
 	if err := x.run(ctx); err != nil {
 		return nil, err
 	}
@@ -72,6 +77,13 @@ func checkRun[T Float](tp *Tape, e Env[T], n int, inputs [][]T) (size int, err e
 			return 0, fmt.Errorf("diffusion: input %d has %d numbers: want %d samples of equal size, alike for all inputs", i, len(in), n)
 		}
 	}
+	switch {
+	case tp.width == 0:
+	case tp.axis == Samples && tp.width != n:
+		return 0, fmt.Errorf("diffusion: %d samples: the tape is stacked for %d", n, tp.width)
+	case tp.axis == Coordinates && tp.width != size/n:
+		return 0, fmt.Errorf("diffusion: samples of %d numbers: the tape is stacked for %d", size/n, tp.width)
+	}
 	return size, nil
 }
 
@@ -85,6 +97,7 @@ type executor[T Float] struct {
 	draw  []float64
 	cs    []T // operands of the Comb at hand
 	xs    [][]T
+	css   [][]T // its coefficients in a stacked tape
 }
 
 func (x *executor[T]) reg(r Reg) []T { return x.buf[x.tp.slot[r]] }
@@ -99,13 +112,17 @@ func (x *executor[T]) run(ctx context.Context) error {
 		dst := x.reg(in.Dst)
 		switch in.Op {
 		case OpComb:
-			x.comb(dst, in.Terms)
+			x.comb(dst, in)
 		case OpEval:
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			x.level[0] = in.Level
-			if err := x.env.Model.Denoise(ctx, dst, x.reg(in.Src), x.n, x.level[:]); err != nil {
+			levels := in.Levels
+			if levels == nil {
+				x.level[0] = in.Level
+				levels = x.level[:]
+			}
+			if err := x.env.Model.Denoise(ctx, dst, x.reg(in.Src), x.n, levels); err != nil {
 				return fmt.Errorf("diffusion: step %d, t = %g: %w", step+1, in.Level.T, err)
 			}
 			if i := kern.NotFinite(dst); i >= 0 {
@@ -139,12 +156,29 @@ func (x *executor[T]) showSteps(step *int, pc int) error {
 	return nil
 }
 
-func (x *executor[T]) comb(dst []T, terms []Term) {
+func (x *executor[T]) comb(dst []T, in *Instr) {
 	x.cs, x.xs = x.cs[:0], x.xs[:0]
-	for _, t := range terms {
+	for _, t := range in.Terms {
 		x.cs, x.xs = append(x.cs, T(t.C)), append(x.xs, x.reg(t.R))
 	}
-	kern.Comb(dst, x.cs, x.xs)
+	if in.Cs == nil {
+		kern.Comb(dst, x.cs, x.xs)
+		return
+	}
+	for len(x.css) < len(in.Cs) {
+		x.css = append(x.css, make([]T, x.tp.width))
+	}
+	css := x.css[:len(in.Cs)]
+	for j, cs := range in.Cs {
+		for i, c := range cs {
+			css[j][i] = T(c)
+		}
+	}
+	if x.tp.axis == Samples {
+		kern.CombRows(dst, css, x.xs)
+	} else {
+		kern.CombCols(dst, css, x.xs)
+	}
 }
 
 // fill draws noise sample by sample, so that a sample's noise does not depend

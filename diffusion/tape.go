@@ -22,6 +22,10 @@ type Instr struct {
 	Terms []Term // of OpComb
 	Level Level  // of OpEval and OpHook
 	Draw  int    // of OpDraw
+
+	// In a stacked tape, the coefficients of every term and the levels, one a tape.
+	Cs     [][]float64
+	Levels []Level
 }
 
 // reads calls f for every register that the instruction reads.
@@ -56,6 +60,9 @@ type Tape struct {
 	regs  int
 	slot  []int32 // storage of every register
 	slots int
+	ones  []Reg // the register of ones, if there is one
+	axis  Axis  // of a stacked tape
+	width int   // how many tapes were stacked; 0: none
 }
 
 // NFE is the number of evaluations of the model.
@@ -106,7 +113,7 @@ func (tp *Tape) Slice(k, m int) (*Tape, error) {
 		return nil, fmt.Errorf("diffusion: steps %d to %d of a tape of %d: need 0 ≤ from < to ≤ %[3]d", k, m, tp.Steps())
 	}
 	from, to := 0, len(tp.Code)
-	s := &Tape{Predicts: tp.Predicts, regs: tp.regs, Inputs: tp.Inputs, Outputs: tp.Outputs}
+	s := &Tape{Predicts: tp.Predicts, regs: tp.regs, Inputs: tp.Inputs, Outputs: tp.Outputs, ones: tp.ones, axis: tp.axis, width: tp.width}
 	if k > 0 {
 		from = tp.Marks[k-1].PC
 		s.Inputs = tp.live(from)
@@ -135,6 +142,9 @@ func (tp *Tape) live(pc int) []Reg {
 	}
 	for i := pc; i < len(tp.Code); i++ {
 		needed[tp.Code[i].Dst] = false
+	}
+	for _, r := range tp.ones { // never part of a checkpoint
+		needed[r] = false
 	}
 	var regs []Reg
 	for r, ok := range needed {
@@ -210,6 +220,9 @@ func (tp *Tape) allocate() {
 	}
 	tp.slots = 0
 	for _, r := range tp.Inputs {
+		take(r)
+	}
+	for _, r := range tp.ones {
 		take(r)
 	}
 	for i := range tp.Code {

@@ -29,6 +29,9 @@ type TraceOptions struct {
 
 // Trace compiles a method on a grid.
 func Trace(m Method, g Grid, o TraceOptions) (*Tape, error) {
+	if s, ok := m.(Stacked); ok {
+		return traceColumns(s, g, o)
+	}
 	t := &Tracer{tape: Tape{Predicts: o.Predicts}, hooked: o.Hook}
 	if s, ok := m.(Spacer); ok && g.Spacing.Place == nil {
 		g.Spacing = s.Spacing()
@@ -68,6 +71,14 @@ func (t *Tracer) Input() Vec {
 	r := t.reg()
 	t.tape.Inputs = append(t.tape.Inputs, r)
 	return Vec{{1, r}}
+}
+
+// Ones is a vector of ones: times a coefficient, a bias. It costs one buffer.
+func (t *Tracer) Ones() Vec {
+	if t.tape.ones == nil {
+		t.tape.ones = []Reg{t.reg()}
+	}
+	return Vec{{1, t.tape.ones[0]}}
 }
 
 // Let stores a form in a register of its own: the only decision about memory

@@ -269,3 +269,28 @@ func (m *Mixture) JVP(at diffusion.Level, x, p []float64) []float64 {
 	}
 	return dst
 }
+
+// Exactly is the mixture's noise prediction with its exact Jacobian.
+type Exactly struct {
+	diffusion.Denoiser[float64]
+	m *Mixture
+}
+
+// Differentiable is the noise prediction of a mixture with JVP.
+func Differentiable(m *Mixture) (Exactly, error) {
+	d, err := Model[float64](m, diffusion.Noise)
+	return Exactly{d, m}, err
+}
+
+// JVP writes the product of the noise prediction's Jacobian at x with p for n
+// samples, row by row.
+func (e Exactly) JVP(_ context.Context, dst, x, p []float64, n int, at diffusion.Level) error {
+	d := e.m.Dim()
+	if len(x) != n*d || len(p) != len(x) || len(dst) != len(x) {
+		return fmt.Errorf("gmm: %d, %d and %d numbers for %d samples: want %d a sample", len(dst), len(x), len(p), n, d)
+	}
+	for i := range n {
+		copy(dst[i*d:(i+1)*d], e.m.JVP(at, x[i*d:(i+1)*d], p[i*d:(i+1)*d]))
+	}
+	return nil
+}

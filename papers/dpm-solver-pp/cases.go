@@ -85,7 +85,7 @@ func (in *caseInput) problem() (p diffusion.Problem[float64], err error) {
 	if p.Grid.Schedule, err = in.Schedule.Build(); err != nil {
 		return p, err
 	}
-	if p.Grid.Spacing, err = spacing(in.Spacing); err != nil {
+	if p.Grid.Spacing, err = mixture.SpacingNamed(in.Spacing); err != nil {
 		return p, err
 	}
 	if in.Noise != nil {
@@ -95,21 +95,6 @@ func (in *caseInput) problem() (p diffusion.Problem[float64], err error) {
 		p.Hook, err = diffusion.DynamicThreshold[float64](th.Ratio, th.MaxVal)
 	}
 	return p, err
-}
-
-// spacing reads the authors' name of a grid.
-func spacing(name string) (diffusion.Spacing, error) {
-	switch name {
-	case "logSNR", "":
-		return diffusion.LogSNR, nil
-	case "time_uniform":
-		return diffusion.TimeUniform, nil
-	case "time_quadratic":
-		return diffusion.TimeQuadratic, nil
-	case "edm":
-		return diffusion.Karras, nil
-	}
-	return diffusion.Spacing{}, fmt.Errorf("spacing %q is unknown", name)
 }
 
 // diffusersThreshold is the number of steps below which the implementation that

@@ -176,3 +176,18 @@ func (p *Problem) Exact(ctx context.Context, model diffusion.Denoiser[float64], 
 	}
 	return gmm.Exact(ctx, model, s, x, n, p.TStart, p.TEnd)
 }
+
+// SpacingNamed reads the name that cases give a grid.
+func SpacingNamed(name string) (diffusion.Spacing, error) {
+	switch name {
+	case "logSNR", "":
+		return diffusion.LogSNR, nil
+	case "time_uniform":
+		return diffusion.TimeUniform, nil
+	case "time_quadratic":
+		return diffusion.TimeQuadratic, nil
+	case "edm":
+		return diffusion.Karras, nil
+	}
+	return diffusion.Spacing{}, fmt.Errorf("spacing %q is unknown", name)
+}
