@@ -2,35 +2,17 @@
 
 package gemm
 
-import (
-	"os"
+import "github.com/assay-lab/assay/internal/kern"
 
-	"golang.org/x/sys/cpu"
-)
-
-var best = choose(os.Getenv("ASSAY_KERN"))
-
-// kernels are those that this processor can run, the fastest first.
-func kernels() map[string]kernel {
-	ks := map[string]kernel{"generic": generic}
-	if cpu.X86.HasAVX2 && cpu.X86.HasFMA {
-		ks["avx2"] = avx2
+// current is the kernel of the level that kern runs at.
+func current() *kernel {
+	switch kern.Level() {
+	case "generic":
+		return &generic
+	case "avx2":
+		return &avx2
 	}
-	if cpu.X86.HasAVX512F {
-		ks["avx512"] = avx512
-	}
-	return ks
-}
-
-// choose is the kernel of that name, or the fastest.
-func choose(name string) kernel {
-	ks := kernels()
-	for _, name := range []string{name, "avx512", "avx2"} {
-		if k, ok := ks[name]; ok {
-			return k
-		}
-	}
-	return generic
+	return &avx512
 }
 
 // assembly is the kernel of these inner loops: run[m] computes tiles of m rows.

@@ -47,9 +47,9 @@ var pool = sync.Pool{New: func() any {
 // Mul computes C = A·B, or C += A·B if add; C is dense. It runs on the calling
 // goroutine. A number of C is the same whatever the sizes of A and B but for the
 // inner one. Mul panics if shapes do not match.
-func Mul(c []float32, a, b Matrix, add bool) { best.mul(c, a, b, add) }
+func Mul(c []float32, a, b Matrix, add bool) { current().mul(c, a, b, add) }
 
-func (kern kernel) mul(c []float32, a, b Matrix, add bool) {
+func (kern *kernel) mul(c []float32, a, b Matrix, add bool) {
 	if a.Cols != b.Rows || len(a.X) != a.Rows*a.Cols || len(b.X) != b.Rows*b.Cols || len(c) != a.Rows*b.Cols {
 		panic(fmt.Sprintf("gemm: [%d,%d] of %d times [%d,%d] of %d into %d", a.Rows, a.Cols, len(a.X), b.Rows, b.Cols, len(b.X), len(c)))
 	}
@@ -78,7 +78,7 @@ func (kern kernel) mul(c []float32, a, b Matrix, add bool) {
 }
 
 // panel computes some columns, at most kern.columns, of all rows.
-func (kern kernel) panel(edge, c []float32, rowC, columns int, a []float32, rows, row, col, k int, packed []float32, add bool) {
+func (kern *kernel) panel(edge, c []float32, rowC, columns int, a []float32, rows, row, col, k int, packed []float32, add bool) {
 	tiles := (rows + kern.rows - 1) / kern.rows
 	for t, from := 0, 0; t < tiles; t++ {
 		to := (t + 1) * rows / tiles // of nearly equal height
@@ -106,7 +106,7 @@ func store(c, tile []float32, add bool) {
 
 // pack copies k rows and n columns of b in panels of kern.columns columns, the
 // last filled up with zeros.
-func (kern kernel) pack(dst []float32, b Matrix, p, k, j, n int) {
+func (kern *kernel) pack(dst []float32, b Matrix, p, k, j, n int) {
 	w := kern.columns
 	row, col := b.strides()
 	for jj := 0; jj < n; jj += w {

@@ -5,7 +5,20 @@ import (
 	"math"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/assay-lab/assay/internal/kern"
 )
+
+// levels runs a test with every kernel that this machine has.
+func levels(t *testing.T, test func(t *testing.T)) {
+	defer kern.SetLevel(kern.Level())
+	for _, name := range kern.Levels() {
+		if err := kern.SetLevel(name); err != nil {
+			t.Fatal(err)
+		}
+		t.Run(name, test)
+	}
+}
 
 func random(r *rand.Rand, n int) []float32 {
 	x := make([]float32, n)
@@ -27,7 +40,7 @@ func TestMul(t *testing.T) {
 	for n := 1; n <= 65; n++ {
 		sizes = append(sizes, size{3, 5, n})
 	}
-	for name, kern := range kernels() {
+	levels(t, func(t *testing.T) {
 		for _, s := range sizes {
 			for flags := range 8 {
 				a := Matrix{random(r, s.m*s.k), s.m, s.k, flags&1 != 0}
@@ -35,16 +48,16 @@ func TestMul(t *testing.T) {
 				add := flags&4 != 0
 				c := random(r, s.m*s.n)
 				want := reference(c, a, b, add)
-				kern.mul(c, a, b, add)
+				Mul(c, a, b, add)
 				for i, x := range c {
 					// k products of about 1, each rounded.
 					if math.Abs(float64(x)-want[i]) > 1e-6*float64(s.k+10) {
-						t.Fatalf("%s %+v, transposed %v %v, add %v: c[%d] = %v, want %v", name, s, a.T, b.T, add, i, x, want[i])
+						t.Fatalf("%+v, transposed %v %v, add %v: c[%d] = %v, want %v", s, a.T, b.T, add, i, x, want[i])
 					}
 				}
 			}
 		}
-	}
+	})
 }
 
 func reference(c []float32, a, b Matrix, add bool) []float64 {
@@ -71,19 +84,19 @@ func TestRows(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	const m, k, n = 40, 70, 50
 	a, b := random(r, m*k), Matrix{X: random(r, k*n), Rows: k, Cols: n}
-	for name, kern := range kernels() {
+	levels(t, func(t *testing.T) {
 		all := make([]float32, m*n)
-		kern.mul(all, Matrix{X: a, Rows: m, Cols: k}, b, false)
+		Mul(all, Matrix{X: a, Rows: m, Cols: k}, b, false)
 		for rows := 1; rows < m; rows++ {
 			some := make([]float32, rows*n)
-			kern.mul(some, Matrix{X: a[:rows*k], Rows: rows, Cols: k}, b, false)
+			Mul(some, Matrix{X: a[:rows*k], Rows: rows, Cols: k}, b, false)
 			for i, x := range some {
 				if x != all[i] {
-					t.Fatalf("%s: c[%d] = %v of %d rows, %v of %d", name, i, x, rows, all[i], m)
+					t.Fatalf("c[%d] = %v of %d rows, %v of %d", i, x, rows, all[i], m)
 				}
 			}
 		}
-	}
+	})
 }
 
 func TestEmpty(t *testing.T) {
@@ -117,10 +130,14 @@ func BenchmarkMul(b *testing.B) {
 		x := Matrix{random(r, s.m*s.k), s.m, s.k, s.at}
 		y := Matrix{random(r, s.k*s.n), s.k, s.n, s.bt}
 		c := make([]float32, s.m*s.n)
-		for name, kern := range kernels() {
-			b.Run(fmt.Sprintf("%s/%s", s.name, name), func(b *testing.B) {
+		for _, level := range kern.Levels() {
+			b.Run(fmt.Sprintf("%s/%s", s.name, level), func(b *testing.B) {
+				defer kern.SetLevel(kern.Level())
+				if err := kern.SetLevel(level); err != nil {
+					b.Fatal(err)
+				}
 				for b.Loop() {
-					kern.mul(c, x, y, false)
+					Mul(c, x, y, false)
 				}
 				b.ReportMetric(2*float64(s.m*s.k*s.n)*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
 			})

@@ -11,6 +11,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"go/format"
 	"log"
 	"os"
 )
@@ -38,8 +39,12 @@ func main() {
 			v.write(&s, m)
 		}
 	}
-	for name, b := range map[string]*bytes.Buffer{"kernels_amd64.s": &s, "kernels_amd64.go": &g} {
-		if err := os.WriteFile(name, b.Bytes(), 0o644); err != nil {
+	stubs, err := format.Source(g.Bytes())
+	if err != nil {
+		log.Fatal(err)
+	}
+	for name, b := range map[string][]byte{"kernels_amd64.s": s.Bytes(), "kernels_amd64.go": stubs} {
+		if err := os.WriteFile(name, b, 0o644); err != nil {
 			log.Fatal(err)
 		}
 	}

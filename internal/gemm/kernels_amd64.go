@@ -42,7 +42,6 @@ func avx51211(k int, a *float32, rowA, colA int, b, c *float32, rowC, add int)
 //go:noescape
 func avx51212(k int, a *float32, rowA, colA int, b, c *float32, rowC, add int)
 
-
 var avx2 = assembly(16, nil, avx21, avx22, avx23, avx24, avx25, avx26)
 
 //go:noescape
@@ -62,4 +61,3 @@ func avx25(k int, a *float32, rowA, colA int, b, c *float32, rowC, add int)
 
 //go:noescape
 func avx26(k int, a *float32, rowA, colA int, b, c *float32, rowC, add int)
-
