@@ -65,7 +65,7 @@ func (r *rewriter) binary(op string, x, y *value) *value {
 }
 
 // combined saves passes over large operands: small ones are combined first, and
-// x·sigmoid(x) is h+h·tanh(h) with h = x/2. It gives nil where there is nothing to save.
+// x·sigmoid(x) is one operation. It gives nil where there is nothing to save.
 func (r *rewriter) combined(op string, x, y *value, shape []int) *value {
 	if elements(x.shape) < elements(y.shape) {
 		x, y = y, x
@@ -100,15 +100,9 @@ func (v *value) isSame(w *value) bool {
 	return v.name != "" && v.name == w.name && slices.Equal(v.shape, w.shape) && slices.Equal(v.perm, w.perm)
 }
 
+// silu is x·sigmoid(x), as x/(1+exp(−x)), for which the backend needs less time.
 func (r *rewriter) silu(x *value) *value {
-	half := r.number(x.typ, 0.5)
-	var h *value
-	if s := x.sum; s != nil && s.x.product != nil { // z·a+b is halved by halving a and b
-		h = r.binary("Add", r.binary("Mul", s.x, half), r.binary("Mul", s.y, half))
-	} else {
-		h = r.binary("Mul", x, half)
-	}
-	return r.binary("Add", r.binary("Mul", h, r.unary("Tanh", h)), h)
+	return r.binary("Div", x, r.shifted(r.unary("Exp", r.unary("Neg", x)), 1))
 }
 
 // notZero keeps whole numbers from dividing by 0, which would end the process.

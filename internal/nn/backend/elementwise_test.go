@@ -49,8 +49,3 @@ func TestReduceSumAgreesWithNative(t *testing.T) {
 		})
 	}
 }
-
-func TestLogisticAgreesWithNative(t *testing.T) {
-	x := array{[]int{7}, []float32{-200, -20, -1, 0, 1, 20, 200}}
-	same(t, []array{x}, func(f compute.Function, v []compute.Value) (compute.Value, error) { return f.Logistic(v[0]) })
-}
