@@ -8,6 +8,7 @@ import (
 	"github.com/assay-lab/assay/papers/deis"
 	dpmsolver "github.com/assay-lab/assay/papers/dpm-solver"
 	dpmsolverpp "github.com/assay-lab/assay/papers/dpm-solver-pp"
+	dpmsolverv3 "github.com/assay-lab/assay/papers/dpm-solver-v3"
 	mixture "github.com/assay-lab/assay/papers/fixture-gaussian-mixture"
 	"github.com/assay-lab/assay/papers/mixllm"
 	"github.com/assay-lab/assay/papers/pndm"
@@ -27,6 +28,7 @@ var registry = map[string]entry{
 	"deis":                     {deis.Experiments, deis.Case},
 	"dpm-solver-pp":            {dpmsolverpp.Experiments, dpmsolverpp.Case},
 	"dpm-solver":               {dpmsolver.Experiments, dpmsolver.Case},
+	"dpm-solver-v3":            {dpmsolverv3.Experiments, dpmsolverv3.Case},
 	"fixture-gaussian-mixture": {nil, mixture.Case},
 	"mixllm":                   {nil, mixllm.Case},
 	"pndm":                     {pndm.Experiments, pndm.Case},
