@@ -7,11 +7,16 @@ import "math/rand/v2"
 
 // Stream is the stream of that seed and path.
 func Stream(seed uint64, path ...uint64) *rand.Rand {
-	a, b := mix(seed), mix(^seed)
+	return rand.New(rand.NewPCG(Key(seed, path...)))
+}
+
+// Key is 128 bits for that seed and path, for other generators.
+func Key(seed uint64, path ...uint64) (a, b uint64) {
+	a, b = mix(seed), mix(^seed)
 	for _, p := range path {
 		a, b = mix(a^p), mix(b+p)
 	}
-	return rand.New(rand.NewPCG(a, b))
+	return a, b
 }
 
 // mix is SplitMix64 (Steele, Lea & Flood 2014): PCG states that differ in a few

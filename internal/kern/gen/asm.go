@@ -91,20 +91,25 @@ func (a *asm) f32(x float32) operand.Mem { return a.u32(math.Float32bits(x)) }
 func (a *asm) f64(x float64) operand.Mem { return a.u64(math.Float64bits(x)) }
 
 func (a *asm) u32(x uint32) operand.Mem {
-	return a.constant(fmt.Sprintf("c32_%08x", x), operand.U64(uint64(x)<<32|uint64(x)))
+	return a.constant(fmt.Sprintf("c32_%08x", x), uint64(x)<<32|uint64(x))
 }
 
 func (a *asm) u64(x uint64) operand.Mem {
-	return a.constant(fmt.Sprintf("c64_%016x", x), operand.U64(x))
+	return a.constant(fmt.Sprintf("c64_%016x", x), x)
 }
 
-func (a *asm) constant(name string, v operand.U64) operand.Mem {
+func (a *asm) constant(name string, v uint64) operand.Mem {
+	return a.table(name, v, v, v, v)
+}
+
+// table is the address of 64-bit numbers.
+func (a *asm) table(name string, x ...uint64) operand.Mem {
 	if !a.consts[name] {
 		a.consts[name] = true
 		a.StaticGlobal(name)
 		a.DataAttributes(attr.RODATA | attr.NOPTR)
-		for i := range 4 {
-			a.AddDatum(8*i, v)
+		for i, v := range x {
+			a.AddDatum(8*i, operand.U64(v))
 		}
 	}
 	return operand.NewDataAddr(operand.NewStaticSymbol(name), 0)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"github.com/mmcloughlin/avo/attr"
 	"github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
 )
@@ -24,17 +23,11 @@ func (a *asm) tailMask(n reg.GPVirtual) *tail {
 		return t
 	}
 	// A window on eight words of ones and eight of zeros.
-	const name = "tailmask"
-	if !a.consts[name] {
-		a.consts[name] = true
-		a.StaticGlobal(name)
-		a.DataAttributes(attr.RODATA | attr.NOPTR)
-		for i := range 8 {
-			a.AddDatum(8*i, operand.U64([]uint64{1<<64 - 1, 0}[i/4]))
-		}
-	}
+	const all = 1<<64 - 1
+	window := a.table("tailmask", all, all, all, all, 0, 0, 0, 0)
+	window.Disp = 32
 	at, off := a.GP64(), a.GP64()
-	a.LEAQ(operand.NewDataAddr(operand.NewStaticSymbol(name), 32), at)
+	a.LEAQ(window, at)
 	a.MOVQ(n, off)
 	a.NEGQ(off)
 	t.m = a.YMM()
