@@ -3,10 +3,13 @@ package mixer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/assay-lab/assay/data"
+	"github.com/assay-lab/assay/diffusion"
 	"github.com/assay-lab/assay/internal/nn"
+	"github.com/assay-lab/assay/internal/rng"
 )
 
 // BenchmarkStep times one step of training the shipped network.
@@ -29,5 +32,21 @@ func BenchmarkStep(b *testing.B) {
 	}})
 	if !errors.Is(err, context.Canceled) {
 		b.Fatal(err)
+	}
+}
+
+// BenchmarkVelocity times one evaluation of the shipped network.
+func BenchmarkVelocity(b *testing.B) {
+	d := newDenoiser(MNIST, MNIST.Shape.layout().Init(rng.Stream(1)))
+	for _, n := range []int{1, 16, 64} {
+		b.Run(fmt.Sprintf("batch %d", n), func(b *testing.B) {
+			x, y := make([]float32, n*784), make([]float32, n*784)
+			for b.Loop() {
+				if err := d.Velocity(context.Background(), y, x, n, []diffusion.Level{diffusion.Cosine{}.At(.5)}, nil); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(b.Elapsed().Seconds()*1e3/float64(b.N)/float64(n), "ms/image")
+		})
 	}
 }

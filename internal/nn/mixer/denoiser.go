@@ -3,6 +3,7 @@ package mixer
 import (
 	"context"
 	"fmt"
+	"math"
 	"sync"
 
 	"github.com/assay-lab/assay/diffusion"
@@ -24,8 +25,10 @@ func newDenoiser(r Recipe, weights []float32) *Denoiser {
 func (d *Denoiser) Recipe() Recipe { return d.recipe }
 
 // Velocity writes the predicted velocity of n images x [n, Size, Size] to dst. at
-// has one level of the cosine schedule for all images or one for each; labels
-// likewise, or none at all. A label of −1 asks for the unconditional prediction.
+// has one level for all images or one for each, of the cosine schedule or another
+// that preserves variance: the network's time is that of the same λ. labels has
+// one label for all images or one for each, or none; −1 asks for the
+// unconditional prediction.
 func (d *Denoiser) Velocity(ctx context.Context, dst, x []float32, n int, at []diffusion.Level, labels []int) error {
 	s := d.recipe.Shape
 	area := s.Size * s.Size
@@ -36,6 +39,11 @@ func (d *Denoiser) Velocity(ctx context.Context, dst, x []float32, n int, at []d
 		return fmt.Errorf("mixer: %d levels for %d images: want 1 or %d", len(at), n, n)
 	case len(labels) > 1 && len(labels) != n:
 		return fmt.Errorf("mixer: %d labels for %d images: want none, 1 or %d", len(labels), n, n)
+	}
+	for _, l := range at {
+		if v := l.Alpha*l.Alpha + l.Sigma*l.Sigma; !(math.Abs(v-1) < 1e-6) || math.IsNaN(l.Lambda) {
+			return fmt.Errorf("mixer: level with alpha = %g, sigma = %g: must preserve variance", l.Alpha, l.Sigma)
+		}
 	}
 	for _, l := range labels {
 		if l < -1 || l >= s.Classes {
@@ -71,7 +79,7 @@ func (d *Denoiser) pass(dst, x []float32, n int, at []diffusion.Level, labels []
 	defer d.free[n].Put(net)
 	for i := range n {
 		s.cut(net.x, x[i*area:][:area], i, n)
-		s.timeFeatures(net.time[i*s.Times:][:s.Times], at[min(i, len(at)-1)].T)
+		s.timeFeatures(net.time[i*s.Times:][:s.Times], diffusion.Cosine{}.Time(at[min(i, len(at)-1)].Lambda))
 		net.label[i] = s.Classes
 		if len(labels) > 0 && labels[min(i, len(labels)-1)] >= 0 {
 			net.label[i] = labels[min(i, len(labels)-1)]

@@ -117,6 +117,28 @@ func TestVelocity(t *testing.T) {
 	}
 }
 
+// TestOtherSchedules: levels of equal λ are the same level.
+func TestOtherSchedules(t *testing.T) {
+	r := tiny
+	r.Steps = 100
+	d := trainTiny(t, r, nn.Options{})
+	x := make([]float32, 36)
+	for i := range x {
+		x[i] = float32(i)/18 - 1
+	}
+	var out [2][36]float32
+	for i, s := range []diffusion.Schedule{diffusion.Cosine{}, diffusion.VPLinear{}} {
+		if err := d.Velocity(context.Background(), out[i][:], x, 1, []diffusion.Level{s.At(s.Time(-.3))}, []int{1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, v := range out[0] {
+		if math.Abs(float64(v-out[1][i])) > 1e-5 { // rounding of the time
+			t.Errorf("velocity[%d] = %g on the cosine schedule, %g on VP-linear", i, v, out[1][i])
+		}
+	}
+}
+
 func TestVelocityRefuses(t *testing.T) {
 	d := trainTiny(t, tiny, nn.Options{})
 	x, dst, at := make([]float32, 72), make([]float32, 72), diffusion.Cosine{}.At(.5)
@@ -134,6 +156,7 @@ func TestVelocityRefuses(t *testing.T) {
 		{"a shorter result", context.Background(), dst[:36], x, 2, []diffusion.Level{at}, nil},
 		{"no level", context.Background(), dst, x, 2, nil, nil},
 		{"three levels for two images", context.Background(), dst, x, 2, []diffusion.Level{at, at, at}, nil},
+		{"a level that does not preserve variance", context.Background(), dst, x, 2, []diffusion.Level{diffusion.EDM{}.At(3)}, nil},
 		{"three labels for two images", context.Background(), dst, x, 2, []diffusion.Level{at}, []int{0, 1, 2}},
 		{"a label beyond the classes", context.Background(), dst, x, 2, []diffusion.Level{at}, []int{3}},
 		{"a cancelled context", cancelled, dst, x, 2, []diffusion.Level{at}, nil},
