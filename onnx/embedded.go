@@ -86,8 +86,8 @@ func (m *Model) supported(g *Graph) error {
 	return nil
 }
 
-// fixedShapes are the inputs' shapes with 1 for each dynamic axis, nil if a rank
-// is not known.
+// fixedShapes are the inputs' shapes for a batch of one, nil if other axes than
+// that of the batch are dynamic: networks refuse some sizes, as of images.
 func (e *embedded) fixedShapes() map[string][]int {
 	shapes := map[string][]int{}
 	for _, v := range e.info.Inputs {
@@ -97,7 +97,9 @@ func (e *embedded) fixedShapes() map[string][]int {
 		shape := slices.Clone(v.Shape)
 		for i, d := range shape {
 			if d < 0 {
-				shape[i] = 1
+				if shape[i] = 1; i > 0 {
+					return nil
+				}
 			}
 		}
 		shapes[v.Name] = shape

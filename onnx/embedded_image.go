@@ -134,6 +134,12 @@ func (r *rewriter) convolve(x, w *value, win window, groups int) *value {
 		failf("result of shape %v is empty", shape)
 	}
 	x = r.image(x)
+	if slices.Max(win.stride) > 1 && slices.Max(win.dilation) > 1 { // GoMLX takes only one of the two
+		for i, d := range win.dilation {
+			w = r.spread(w, i+2, d)
+		}
+		win.kernel, win.dilation = w.shape[2:], slices.Repeat([]int{1}, len(win.dilation))
+	}
 	y := r.emit("Conv", Attrs{
 		"kernel_shape": win.kernel, "strides": win.stride, "dilations": win.dilation,
 		"pads": slices.Concat(win.before, win.after), "group": groups,

@@ -448,6 +448,18 @@ func (r *rewriter) pad(v *value, before, after []int, fill *value) *value {
 	if none {
 		return v
 	}
+	if n := elements(shape); v.data != nil && fill.data != nil && v.typ.Float() {
+		out := slices.Repeat([]float64{toFloats(fill.data)[0]}, n)
+		s, offset := strides(shape), 0
+		for i, b := range before {
+			offset += b * s[i]
+		}
+		at := walk(v.shape, s, offset)
+		for i, x := range toFloats(v.data) {
+			out[at(i)] = x
+		}
+		return &value{typ: v.typ, shape: shape, data: fromFloats(v.typ, out)}
+	}
 	v = &value{name: r.ref(v), typ: v.typ, shape: v.shape, perm: v.perm}
 	pads := slices.Concat(permuted(before, v.perm), permuted(after, v.perm))
 	return r.emit("Pad", nil, v.typ, permuted(shape, v.perm), v.emitted(), r.list(pads...), r.cast(fill, v.typ)).logical(v.perm)
