@@ -105,6 +105,9 @@ func (c *collector) collect(ctx context.Context) error {
 		case <-second.C:
 			c.idle++
 			c.r.report(c.t.progress(nil, ""))
+			if err := closedError(c.q.nc); err != nil {
+				return err
+			}
 			if err := c.heal(ctx); err != nil {
 				return err
 			}

@@ -53,7 +53,7 @@ func (c *crew) loop(ctx context.Context) {
 	defer p.close()
 	const soon, late = time.Millisecond, 100 * time.Millisecond
 	wait := soon
-	for ctx.Err() == nil {
+	for ctx.Err() == nil && !c.q.nc.IsClosed() {
 		select {
 		case c.slots <- struct{}{}:
 		case <-ctx.Done():
@@ -155,14 +155,18 @@ func (c *crew) settle(ctx context.Context, m *nats.Msg) bool {
 
 // handIn does not give up an outcome before ctx is done.
 func (c *crew) handIn(ctx context.Context, cell lab.Cell, out outMsg) bool {
+	said := false
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
 		turn, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		err := c.q.handIn(turn, out)
 		cancel()
-		if err == nil || ctx.Err() != nil {
+		if err == nil || ctx.Err() != nil || c.q.nc.IsClosed() {
 			return err == nil
 		}
-		c.say(fmt.Sprintf("handing in %s, trying again: %v", cell, err))
+		if !said {
+			said = true
+			c.say(fmt.Sprintf("handing in %s, trying again: %v", cell, err))
+		}
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():

@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -122,6 +123,15 @@ func clientOptions(say func(string)) []nats.Option {
 		nats.ReconnectHandler(func(*nats.Conn) { say("connected to the NATS server again") }),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { say("NATS: " + err.Error()) }),
 	}
+}
+
+// closedError says why a connection will not come back: the server does not
+// accept its login any more.
+func closedError(nc *nats.Conn) error {
+	if !nc.IsClosed() {
+		return nil
+	}
+	return fmt.Errorf("runner: connection to the NATS server closed: %w", cmp.Or(nc.LastError(), nats.ErrConnectionClosed))
 }
 
 // redacted is the URL without passwords.

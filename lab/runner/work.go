@@ -86,6 +86,9 @@ func (w *worker) work(ctx context.Context) (err error) {
 		w.visit(ctx)
 		select {
 		case <-look.C:
+			if err := closedError(w.nc); err != nil {
+				return err
+			}
 		case <-ctx.Done():
 			w.wg.Wait()
 			w.nc.FlushTimeout(grace)
