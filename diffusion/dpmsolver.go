@@ -68,6 +68,8 @@ type DPMSolver struct {
 	// Denoise ends with one more evaluation, whose data prediction is the result:
 	// "denoise to zero".
 	Denoise bool
+
+	compensation *compensation // see DCSolver
 }
 
 // Form says in which prediction a sampler works.

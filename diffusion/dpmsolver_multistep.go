@@ -29,10 +29,12 @@ func (m DPMSolver) multistep(t *Tracer, g Grid) (Vec, Level, error) {
 	for i := range g.Steps {
 		from, to := ls[i], ls[i+1]
 		pred := t.Eval(x, from, m.Form.prediction())
-		if m.order() > 1 {
+		keep := m.compensation.depth(m.order())
+		if keep > 1 {
 			pred = t.Let(pred)
 		}
-		old.push(pred, from, m.order())
+		old.push(pred, from, keep)
+		m.compensation.apply(t, old, i)
 		x = t.Step(m.multistepUpdate(t, x, old, to, m.orderOfStep(i, g.Steps)), to)
 	}
 	return x, ls[g.Steps], nil

@@ -18,6 +18,8 @@ type UniPC struct {
 	// FullOrderFinal keeps the order up to the last step; by default the order of
 	// a step is at most the number of steps left.
 	FullOrderFinal bool
+
+	compensation *compensation // see DCSolver
 }
 
 // BH is the function B(h) of UniPC.
@@ -51,7 +53,8 @@ func (m UniPC) Trace(t *Tracer, g Grid) error {
 	want := m.Form.prediction()
 	x := t.Input()
 	var old history
-	old.push(t.Let(t.Eval(x, ls[0], want)), ls[0], p)
+	keep := m.compensation.depth(p)
+	old.push(t.Let(t.Eval(x, ls[0], want)), ls[0], keep)
 	for i := range g.Steps {
 		to, last := ls[i+1], i == g.Steps-1
 		if to.Sigma == 0 {
@@ -62,6 +65,7 @@ func (m UniPC) Trace(t *Tracer, g Grid) error {
 		if !m.FullOrderFinal {
 			order = min(order, g.Steps-i)
 		}
+		m.compensation.apply(t, old, i)
 		s, err := m.newStep(x, old, to, order)
 		if err != nil {
 			return err
@@ -73,7 +77,7 @@ func (m UniPC) Trace(t *Tracer, g Grid) error {
 			if !m.NoCorrector {
 				x = s.correct(m1)
 			}
-			old.push(m1, to, p)
+			old.push(m1, to, keep)
 		}
 		x = t.Step(x, to)
 	}

@@ -12,48 +12,9 @@ import (
 	"github.com/assay-lab/assay/diffusion"
 )
 
-// A Model gives noise predictions and their Jacobian's products.
-type Model interface {
-	diffusion.Denoiser[float64] // predicts noise
-	// JVP writes the product of ∂ε/∂x at x with p for n samples, row by row.
-	JVP(ctx context.Context, dst, x, p []float64, n int, at diffusion.Level) error
-}
-
-// Differences makes a Model of any noise prediction, its Jacobian's products by
-// central differences. H is the step relative to the size of x; 0: 10⁻⁴, which
-// leaves an error of about 10⁻⁸ in float64 and 10⁻³ for a network in float32.
-type Differences struct {
-	diffusion.Denoiser[float64]
-	H float64
-}
-
-// JVP is (ε(x + h·p) − ε(x − h·p))/2h.
-func (d Differences) JVP(ctx context.Context, dst, x, p []float64, n int, at diffusion.Level) error {
-	h := d.H
-	if h == 0 {
-		h = 1e-4
-	}
-	up, down := make([]float64, len(x)), make([]float64, len(x))
-	for i := range x {
-		up[i], down[i] = x[i]+h*p[i], x[i]-h*p[i]
-	}
-	minus := make([]float64, len(x))
-	levels := []diffusion.Level{at}
-	if err := d.Denoise(ctx, dst, up, n, levels); err != nil {
-		return err
-	}
-	if err := d.Denoise(ctx, minus, down, n, levels); err != nil {
-		return err
-	}
-	for i := range dst {
-		dst[i] = (dst[i] - minus[i]) / (2 * h)
-	}
-	return nil
-}
-
 // An Estimator estimates statistics of a model on a schedule.
 type Estimator struct {
-	Model    Model
+	Model    diffusion.Differentiable // predicts noise
 	Schedule diffusion.Schedule
 	// Probes > 0 estimates the Jacobian's diagonal by that many Rademacher probes
 	// (Hutchinson); 0 computes it exactly, with one product a coordinate.
