@@ -14,7 +14,8 @@ const (
 // is traced once for each and stacked.
 type Stacked interface {
 	Method
-	// Columns gives the method of every coordinate of a sample.
+	// Columns gives the method of every coordinate of a sample; none if it is alike
+	// for all of them, and Trace writes it down.
 	Columns(g Grid) ([]Method, error)
 }
 
@@ -69,11 +70,7 @@ func (in *Instr) join(i int, axis Axis, tp *Tape, k, length int) error {
 }
 
 // traceColumns traces a stacked method for every coordinate.
-func traceColumns(m Stacked, g Grid, o TraceOptions) (*Tape, error) {
-	columns, err := m.Columns(g)
-	if err != nil {
-		return nil, err
-	}
+func traceColumns(columns []Method, g Grid, o TraceOptions) (tp *Tape, err error) {
 	tapes := make([]*Tape, len(columns))
 	for i, c := range columns {
 		if tapes[i], err = Trace(c, g, o); err != nil {

@@ -72,15 +72,24 @@ func (st *Statistics) place(g Grid) (index []int, ls []Level, err error) {
 	m := len(st.L) - 1
 	index = make([]int, len(ls))
 	for i, l := range ls {
-		u := float64(m) * (l.Lambda - st.LambdaT) / (st.Lambda0 - st.LambdaT)
-		index[i] = int(math.RoundToEven(u))
-		if low := math.Floor(u); math.Abs(u-low-0.5) < tieTolerance {
-			index[i] = int(low) + int(low)%2 // the even neighbour
-		}
+		index[i] = st.row(l.Lambda)
 		if i > 0 && index[i] <= index[i-1] {
 			return nil, nil, fmt.Errorf("diffusion: statistics of %d rows are too coarse: times %g and %g of the grid fall on one row", m+1, ls[i-1].T, l.T)
 		}
 		ls[i] = g.at(st.LambdaT + float64(index[i])*(st.Lambda0-st.LambdaT)/float64(m))
 	}
 	return index, ls, nil
+}
+
+// row is the row nearest to λ, in ties the even one; −1 outside the statistics.
+func (st *Statistics) row(lambda float64) int {
+	if lambda < st.LambdaT-rangeTolerance || lambda > st.Lambda0+rangeTolerance {
+		return -1
+	}
+	m := float64(len(st.L) - 1)
+	u := min(max(m*(lambda-st.LambdaT)/(st.Lambda0-st.LambdaT), 0), m)
+	if low := math.Floor(u); math.Abs(u-low-0.5) < tieTolerance {
+		return int(low) + int(low)%2
+	}
+	return int(math.RoundToEven(u))
 }

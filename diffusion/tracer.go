@@ -30,7 +30,11 @@ type TraceOptions struct {
 // Trace compiles a method on a grid.
 func Trace(m Method, g Grid, o TraceOptions) (*Tape, error) {
 	if s, ok := m.(Stacked); ok {
-		return traceColumns(s, g, o)
+		if columns, err := s.Columns(g); err != nil {
+			return nil, err
+		} else if len(columns) > 0 {
+			return traceColumns(columns, g, o)
+		}
 	}
 	t := &Tracer{tape: Tape{Predicts: o.Predicts}, hooked: o.Hook}
 	if s, ok := m.(Spacer); ok && g.Spacing.Place == nil {
@@ -98,17 +102,27 @@ func (t *Tracer) Let(v Vec) Vec {
 // the model estimates another one the result is a form over x and the model's
 // output: Let it when it is kept longer than x.
 func (t *Tracer) Eval(x Vec, at Level, want Prediction) Vec {
-	if t.hooked && want != Data {
-		t.fail("diffusion: a hook on the data prediction (thresholding) has no effect on a method that works with the %v prediction: use a data-prediction method", want)
-		return nil
+	return t.evalAs(x, at, want)[0]
+}
+
+// evalAs asks the model once and gives its answer as each of the wanted predictions.
+func (t *Tracer) evalAs(x Vec, at Level, wants ...Prediction) []Vec {
+	vs := make([]Vec, len(wants))
+	for _, want := range wants {
+		if t.hooked && want != Data {
+			t.fail("diffusion: a hook on the data prediction (thresholding) has no effect on a method that works with the %v prediction: use a data-prediction method", want)
+			return vs
+		}
 	}
 	x = t.Let(x)
 	m := t.emit(Instr{Op: OpEval, Src: x[0].R, Level: at})
-	v := t.convert(x, m, at, want)
-	if t.hooked {
-		v = t.emit(Instr{Op: OpHook, Src: t.Let(v)[0].R, Level: at})
+	for i, want := range wants {
+		vs[i] = t.convert(x, m, at, want)
+		if t.hooked {
+			vs[i] = t.emit(Instr{Op: OpHook, Src: t.Let(vs[i])[0].R, Level: at})
+		}
 	}
-	return v
+	return vs
 }
 
 // convert expresses the wanted prediction by x and the model's output m.

@@ -3,6 +3,7 @@ package diffusion
 import (
 	"fmt"
 	"math"
+	"slices"
 )
 
 // DPMSolverV3 is DPM-Solver-v3 (Zheng et al., NeurIPS 2023): a multistep
@@ -79,7 +80,7 @@ type v3Point struct {
 func (col v3Column) Trace(t *Tracer, g Grid) error {
 	m, c, ls := col.m, col.c, col.levels
 	x := t.Input()
-	points := []v3Point{{c.f(t, x, col.index[0], ls[0]), col.index[0]}}
+	points := []v3Point{{c.eval(t, x, col.index[0], ls[0]), col.index[0]}}
 	for n := 1; n <= g.Steps; n++ {
 		p := min(n, m.Order)
 		if !m.FullOrderFinal {
@@ -89,7 +90,7 @@ func (col v3Column) Trace(t *Tracer, g Grid) error {
 		next := c.update(t, x, from, to, points[:p], end, m.PredictorPseudo)
 		if n < g.Steps {
 			next = t.Let(next)
-			f := v3Point{c.f(t, next, end, to), end}
+			f := v3Point{c.eval(t, next, end, to), end}
 			pc := p
 			if m.CorrectorPseudo {
 				pc++
@@ -106,16 +107,20 @@ func (col v3Column) Trace(t *Tracer, g Grid) error {
 	return nil
 }
 
-// f is (σ·ε − l·x)/α at a grid point, in a register of its own.
-func (c *v3Tables) f(t *Tracer, x Vec, index int, at Level) Vec {
-	e := t.Eval(x, at, Noise)
-	return t.Let(e.Mul(at.Sigma/at.Alpha).Add(-c.l[index]/at.Alpha, x))
+// eval is f at a grid point, in a register of its own.
+func (c *v3Tables) eval(t *Tracer, x Vec, index int, at Level) Vec {
+	return t.Let(c.f(x, t.Eval(x, at, Noise), index, at))
+}
+
+// f is (σ·ε − l·x)/α.
+func (c *v3Tables) f(x, eps Vec, index int, at Level) Vec {
+	return eps.Mul(at.Sigma/at.Alpha).Add(-c.l[index]/at.Alpha, x)
 }
 
 // v3Tables are the statistics of one coordinate with the integrals of l and s from
 // the noisy end on, by the trapezoid rule on the statistics' grid.
 type v3Tables struct {
-	step       float64 // in λ
+	width      float64 // of an interval, in λ
 	l, s, b    []float64
 	bigL, bigS []float64
 }
@@ -123,7 +128,7 @@ type v3Tables struct {
 func (m DPMSolverV3) tables(i int) *v3Tables {
 	st := m.Statistics
 	n := len(st.L)
-	c := &v3Tables{step: (st.Lambda0 - st.LambdaT) / float64(n-1)}
+	c := &v3Tables{width: (st.Lambda0 - st.LambdaT) / float64(n-1)}
 	take := func(rows [][]float64, degenerate float64) []float64 {
 		v := make([]float64, n)
 		for k := range v {
@@ -136,42 +141,52 @@ func (m DPMSolverV3) tables(i int) *v3Tables {
 	c.l, c.s, c.b = take(st.L, 1), take(st.S, 0), take(st.B, 0)
 	c.bigL, c.bigS = make([]float64, n), make([]float64, n)
 	for k := 1; k < n; k++ {
-		c.bigL[k] = c.bigL[k-1] + c.step*(c.l[k-1]+c.l[k])/2
-		c.bigS[k] = c.bigS[k-1] + c.step*(c.s[k-1]+c.s[k])/2
+		c.bigL[k] = c.bigL[k-1] + c.width*(c.l[k-1]+c.l[k])/2
+		c.bigS[k] = c.bigS[k-1] + c.width*(c.s[k-1]+c.s[k])/2
 	}
 	return c
 }
 
-// update goes from the first point to the level to, using g = e^{−S}·f − ∫e^{−S}b at
-// all points (paper eq. 15 to 18). All integrals are relative to the first point,
-// so that no exponent grows beyond one step's.
+// update goes from the first point to the level to.
 func (c *v3Tables) update(t *Tracer, x Vec, from, to Level, points []v3Point, end int, pseudo bool) Vec {
-	s := points[0].index
-	weight := func(k int) float64 { return math.Exp(c.bigL[k] - c.bigL[s] + c.bigS[k] - c.bigS[s]) }
-	offset := func(k int) float64 { return float64(k-s) * c.step }
-	drift := c.relativeB(s, end)
-
-	decay := math.Exp(c.bigL[s] - c.bigL[end])
-	next := x.Mul(to.Alpha/from.Alpha*decay).
-		Add(-to.Alpha*decay*c.integral(s, end, weight), points[0].f).
-		Add(-to.Alpha*decay*c.integral(s, end, func(k int) float64 { return weight(k) * drift[k-s] }), t.Ones())
+	next, e := c.step(t, x, from, to, points[0], end, len(points))
 	if len(points) == 1 {
 		return next
 	}
 	g := make([]Vec, len(points))
 	d := make([]float64, len(points))
 	for j, p := range points {
-		d[j] = offset(p.index)
-		// e^{S_s}·(e^{−S_j} f_j − (B_j − B_s))
-		g[j] = p.f.Mul(math.Exp(c.bigS[s]-c.bigS[p.index])).Add(-c.bBetween(s, p.index), t.Ones())
+		d[j] = float64(p.index-points[0].index) * c.width
+		g[j] = c.relative(t, p, points[0].index)
 	}
-	fact := 1.0
 	for k, gk := range derivatives(d, g, pseudo) {
-		fact *= float64(k + 1)
-		e := c.integral(s, end, func(j int) float64 { return weight(j) * math.Pow(offset(j), float64(k+1)) / fact })
-		next = next.Add(-to.Alpha*decay*e, gk)
+		next = next.Add(e[k], gk)
 	}
 	return next
+}
+
+// step is the update of order 1 from the point p, in g = e^{−S}·f − ∫e^{−S}b (paper
+// eq. 15 to 18), and the factors of the first order−1 derivatives of g there. All
+// integrals are relative to p, so that no exponent grows beyond one step's.
+func (c *v3Tables) step(t *Tracer, x Vec, from, to Level, p v3Point, end, order int) (next Vec, e []float64) {
+	s := p.index
+	weight := func(k int) float64 { return math.Exp(c.bigL[k] - c.bigL[s] + c.bigS[k] - c.bigS[s]) }
+	drift := c.relativeB(s, end)
+	scale := -to.Alpha * math.Exp(c.bigL[s]-c.bigL[end])
+	next = x.Mul(-scale/from.Alpha).
+		Add(scale*c.integral(s, end, weight), p.f).
+		Add(scale*c.integral(s, end, func(k int) float64 { return weight(k) * drift[k-s] }), t.Ones())
+	fact := 1.0
+	for k := 1; k < order; k++ {
+		fact *= float64(k)
+		e = append(e, scale*c.integral(s, end, func(j int) float64 { return weight(j) * math.Pow(float64(j-s)*c.width, float64(k)) / fact }))
+	}
+	return next, e
+}
+
+// relative is g at the point p, relative to row s: e^{S_s}·(e^{−S_j} f_j − (B_j − B_s)).
+func (c *v3Tables) relative(t *Tracer, p v3Point, s int) Vec {
+	return p.f.Mul(math.Exp(c.bigS[s]-c.bigS[p.index])).Add(-c.bBetween(s, p.index), t.Ones())
 }
 
 // integral is the trapezoid rule over the statistics' points from a to b.
@@ -180,7 +195,7 @@ func (c *v3Tables) integral(a, b int, f func(k int) float64) float64 {
 	for k := a + 1; k < b; k++ {
 		sum += f(k)
 	}
-	return c.step * sum
+	return c.width * sum
 }
 
 // relativeB lists e^{S_s}·(B_k − B_s) = ∫_s^k e^{−(S−S_s)}·b for k = s to end.
@@ -189,7 +204,7 @@ func (c *v3Tables) relativeB(s, end int) []float64 {
 	last := c.b[s]
 	for k := s + 1; k <= end; k++ {
 		now := math.Exp(c.bigS[s]-c.bigS[k]) * c.b[k]
-		v[k-s] = v[k-s-1] + c.step*(last+now)/2
+		v[k-s] = v[k-s-1] + c.width*(last+now)/2
 		last = now
 	}
 	return v
@@ -237,7 +252,21 @@ func derivatives(d []float64, g []Vec, pseudo bool) []Vec {
 	return out
 }
 
-// derivativeWeights solves Σ_j w_j·d_j^i/i! = [i = k] for i = 1..len(d).
+// DerivativeWeights are the weights w of the differences f(d_j) − f(0) that give
+// the k-th derivative of f at 0, exactly for polynomials of degree len(d): they
+// solve Σ_j w_j·d_j^i/i! = [i = k] for i = 1 to len(d).
+func DerivativeWeights(d []float64, k int) ([]float64, error) {
+	if k < 1 || k > len(d) {
+		return nil, fmt.Errorf("diffusion: derivative %d from %d offsets: needs at least as many", k, len(d))
+	}
+	for i, x := range d {
+		if x == 0 || math.IsNaN(x) || math.IsInf(x, 0) || slices.Contains(d[:i], x) {
+			return nil, fmt.Errorf("diffusion: offset %d is %g: offsets must be finite, not 0 and all different", i, x)
+		}
+	}
+	return derivativeWeights(d, k), nil
+}
+
 func derivativeWeights(d []float64, k int) []float64 {
 	n := len(d)
 	w := make([]float64, n)
