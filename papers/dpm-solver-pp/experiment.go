@@ -10,7 +10,7 @@ import (
 
 // Experiments lists the paper's experiments, the main one first.
 func Experiments() []*lab.Experiment {
-	return []*lab.Experiment{guided(), convergence(), thresholding(), stochastic()}
+	return []*lab.Experiment{guided(), convergence(), thresholding(), stochastic(), denoiser(), digits()}
 }
 
 var (
