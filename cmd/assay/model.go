@@ -68,10 +68,14 @@ func (c *console) openModel(f modelFlags) (*network.Model, error) {
 		if f.name != builtinMNIST {
 			return nil, usagef("", "--model %s: must be %s, or an ONNX file", f.name, builtinMNIST)
 		}
-		return nil, errors.New("pending")
+		return network.MNIST()
 	}
 	if _, err := os.Stat(f.name); errors.Is(err, fs.ErrNotExist) {
 		return nil, usagef("Built in: "+builtinMNIST, "--model %s: no such file", f.name)
 	}
-	return network.OpenONNX(f.name, o)
+	m, err := network.OpenONNX(f.name, o)
+	if err != nil && strings.Contains(err.Error(), " say ") { // something that the file leaves open
+		return nil, usagef("Say it with flags, such as --predict noise --schedule ddpm-linear: assay sample --help", "%v", err)
+	}
+	return m, err
 }

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// slow is a run that takes some three seconds on one core and half of that on two.
-var slow = []string{"run", "trial", "--set", "wait=50", "--seeds", "10", "--jobs", "1"}
+// slow is a run of 60 cells that takes six seconds.
+var slow = []string{"run", "trial", "--set", "wait=100", "--seeds", "10", "--jobs", "1"}
 
 // undisturbed is what slow writes when nothing happens to it.
 var undisturbed = sync.OnceValue(func() string {
@@ -44,9 +44,10 @@ func (d *desk) finishes() {
 	}
 }
 
-// begin starts slow and waits until it has some cells.
+// begin starts a run and waits until it has finished a few cells more than it had.
 func (d *desk) begin(args ...string) (*exec.Cmd, *bytes.Buffer) {
 	d.t.Helper()
+	had := d.finishedCells()
 	cmd := d.command(args...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
@@ -54,11 +55,32 @@ func (d *desk) begin(args ...string) (*exec.Cmd, *bytes.Buffer) {
 		d.t.Fatal(err)
 	}
 	d.t.Cleanup(func() { cmd.Process.Kill() })
-	time.Sleep(700 * time.Millisecond)
-	return cmd, &stderr
+	for range 200 {
+		if d.finishedCells() >= had+3 {
+			return cmd, &stderr
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	d.t.Fatalf("no cells are finished:\n%s", &stderr)
+	return nil, nil
+}
+
+// finishedCells is how many cells the store has of all runs.
+func (d *desk) finishedCells() int {
+	d.t.Helper()
+	var runs []struct{ Done int }
+	if err := json.Unmarshal([]byte(d.must("runs", "--json")), &runs); err != nil {
+		d.t.Fatal(err)
+	}
+	n := 0
+	for _, r := range runs {
+		n += r.Done
+	}
+	return n
 }
 
 func TestRunWritesEverything(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	out := d.must("run", "trial", "--size", "quick")
 	for _, want := range []string{"a-wins", "holds", "half the error", "out/trial/steady/curve.png", "papers"} {
@@ -81,6 +103,7 @@ func TestRunWritesEverything(t *testing.T) {
 }
 
 func TestRunJSON(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	var doc struct {
 		Experiments []struct {
@@ -108,6 +131,7 @@ func TestRunJSON(t *testing.T) {
 }
 
 func TestOutputIsPlainInPipes(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	r := d.assay("run", "trial", "--set", "wait=100", "--seeds", "8")
 	if strings.ContainsAny(r.stdout+r.stderr, "\x1b\r") {
@@ -125,16 +149,25 @@ func TestOutputIsPlainInPipes(t *testing.T) {
 }
 
 func TestCtrlCStopsAndResumes(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS == "windows" {
 		t.Skip("no signals between processes")
 	}
 	d := newDesk(t)
-	cmd, stderr := d.begin(slow...)
-	took := d.interrupt(cmd)
-	if code := cmd.ProcessState.ExitCode(); code != statusStopped || took > time.Second {
-		t.Errorf("stopped with status %d after %v: want %d within a second", code, took, statusStopped)
+	var stderr *bytes.Buffer
+	took := promptly(func() time.Duration {
+		var cmd *exec.Cmd
+		cmd, stderr = d.begin(slow...)
+		took := d.interrupt(cmd)
+		if code := cmd.ProcessState.ExitCode(); code != statusStopped {
+			t.Errorf("stopped with status %d: want %d", code, statusStopped)
+		}
+		return took
+	})
+	if took > time.Second {
+		t.Errorf("took %v to stop", took)
 	}
-	if want := "\n  " + binary + " run trial --set wait=50 --seeds 10 --jobs 1\n"; !strings.Contains(stderr.String(), want) {
+	if want := "\n  " + binary + " run trial --set wait=100 --seeds 10 --jobs 1\n"; !strings.Contains(stderr.String(), want) {
 		t.Errorf("does not say how to go on, %q:\n%s", want, stderr)
 	}
 	if runs := d.must("runs"); !strings.Contains(runs, "stopped at ") {
@@ -144,17 +177,34 @@ func TestCtrlCStopsAndResumes(t *testing.T) {
 }
 
 func TestCtrlCDoesNotWaitForADeafCell(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS == "windows" {
 		t.Skip("no signals between processes")
 	}
-	d := newDesk(t)
-	cmd, stderr := d.begin("run", "trial", "--set", "mood=deaf")
-	if took := d.interrupt(cmd); took > 1500*time.Millisecond { // a second, and half of one for a busy machine
-		t.Errorf("took %v", took)
+	took := promptly(func() time.Duration {
+		d := newDesk(t)
+		cmd, stderr := d.begin("run", "trial", "--set", "mood=deaf", "--set", "wait=10")
+		took := d.interrupt(cmd)
+		if !strings.Contains(stderr.String(), "to go on from there") {
+			t.Errorf("does not say how to go on:\n%s", stderr)
+		}
+		return took
+	})
+	if took > time.Second+grace/2 { // the grace and starting to stop
+		t.Errorf("took %v to stop", took)
 	}
-	if !strings.Contains(stderr.String(), "to go on from there") {
-		t.Errorf("does not say how to go on:\n%s", stderr)
+}
+
+// promptly gives the best time of three tries: a busy machine may delay one.
+func promptly(stop func() time.Duration) time.Duration {
+	took := stop()
+	for range 2 {
+		if took <= time.Second {
+			break
+		}
+		took = min(took, stop())
 	}
+	return took
 }
 
 // interrupt presses Ctrl-C and says how long the command took to stop.
@@ -169,6 +219,7 @@ func (d *desk) interrupt(cmd *exec.Cmd) time.Duration {
 }
 
 func TestKilledRunsResume(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	for range 2 {
 		cmd, _ := d.begin(slow...)
@@ -179,6 +230,7 @@ func TestKilledRunsResume(t *testing.T) {
 }
 
 func TestTwoRunsAtOnce(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	same := []*exec.Cmd{d.command(slow...), d.command(slow...), d.command("run", "trial", "--size", "quick", "--out", "other")}
 	for i, cmd := range same {
@@ -203,6 +255,7 @@ func TestTwoRunsAtOnce(t *testing.T) {
 }
 
 func TestFailingCellsAreNamed(t *testing.T) {
+	t.Parallel()
 	for mood, why := range map[string]string{"fails": "this cell always fails", "panics": "this cell always panics"} {
 		d := newDesk(t)
 		args := []string{"run", "trial", "--size", "quick", "--set", "mood=" + mood}
@@ -223,6 +276,7 @@ func TestFailingCellsAreNamed(t *testing.T) {
 }
 
 func TestDamagedStoreIsKept(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	d.must("run", "trial", "--size", "quick")
 	db := filepath.Join(d.cache, "runs.db")
@@ -243,6 +297,7 @@ func TestDamagedStoreIsKept(t *testing.T) {
 }
 
 func TestWorkersJoin(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	run := d.command("run", "trial", "--size", "quick", "--jobs", "-1", "--listen", "127.0.0.1:0", "--secret", "key")
 	var stdout bytes.Buffer
@@ -264,7 +319,11 @@ func TestWorkersJoin(t *testing.T) {
 	if r := d.assay("worker", "--nats", url, "--nats-token", "not the secret"); r.status != statusFailed {
 		t.Errorf("a worker without the secret: status %d\n%s", r.status, r.stderr)
 	}
-	worker, _ := d.begin("worker", "--nats", url, "--secret", "key")
+	worker := d.command("worker", "--nats", url, "--secret", "key")
+	if err := worker.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { worker.Process.Kill() })
 	if err := run.Wait(); err != nil || !strings.Contains(stdout.String(), "holds") {
 		t.Errorf("%v\n%s", err, stdout.String())
 	}
@@ -278,6 +337,7 @@ func TestWorkersJoin(t *testing.T) {
 }
 
 func TestExport(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	d.must("run", "trial", "--size", "quick")
 	id := regexp.MustCompile(`(?m)^[a-z2-7]{10}`).FindString(d.must("runs"))
