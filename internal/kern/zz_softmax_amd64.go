@@ -26,27 +26,16 @@ func scaleExtStreamF32AVX2(dst *float32, x *float32, w float32, e float32, n int
 //go:noescape
 func maxF32AVX2(x *float32, n int) float32
 
-// sumExpF32AVX2 is Σ e^(x[i]-top) over n elements, none larger than top.
+// sumAtF32AVX2 is Σ 2^-e·e^x[i] over n elements; none is larger than 2.
 //
 //go:noescape
-func sumExpF32AVX2(x *float32, top float32, n int) float32
+func sumAtF32AVX2(x *float32, e float32, n int) float32
 
-// storeExpF32AVX2 is dst[i] = e^(x[i]-top) for n elements, none larger than top, and
-// gives their sum.
+// storeAtF32AVX2 is dst[i] = 2^-e·e^x[i] for n elements and gives their sum; none is
+// larger than 2.
 //
 //go:noescape
-func storeExpF32AVX2(dst *float32, x *float32, top float32, n int) float32
-
-// scaleExpF32AVX2 is dst[i] = w·e^(x[i]-top) for n elements, none larger than top.
-//
-//go:noescape
-func scaleExpF32AVX2(dst *float32, x *float32, w float32, top float32, n int)
-
-// scaleExpStreamF32AVX2 is dst[i] = w·e^(x[i]-top) for n elements, none larger than top.
-// dst must be aligned to 64 bytes: the stores bypass the caches.
-//
-//go:noescape
-func scaleExpStreamF32AVX2(dst *float32, x *float32, w float32, top float32, n int)
+func storeAtF32AVX2(dst *float32, x *float32, e float32, n int) float32
 
 // shiftF32AVX2 is dst[i] = (x[i]-hi)-lo for n elements.
 //
@@ -75,27 +64,16 @@ func scaleExtStreamF32AVX512(dst *float32, x *float32, w float32, e float32, n i
 //go:noescape
 func maxF32AVX512(x *float32, n int) float32
 
-// sumExpF32AVX512 is Σ e^(x[i]-top) over n elements, none larger than top.
+// sumAtF32AVX512 is Σ 2^-e·e^x[i] over n elements; none is larger than 2.
 //
 //go:noescape
-func sumExpF32AVX512(x *float32, top float32, n int) float32
+func sumAtF32AVX512(x *float32, e float32, n int) float32
 
-// storeExpF32AVX512 is dst[i] = e^(x[i]-top) for n elements, none larger than top, and
-// gives their sum.
+// storeAtF32AVX512 is dst[i] = 2^-e·e^x[i] for n elements and gives their sum; none is
+// larger than 2.
 //
 //go:noescape
-func storeExpF32AVX512(dst *float32, x *float32, top float32, n int) float32
-
-// scaleExpF32AVX512 is dst[i] = w·e^(x[i]-top) for n elements, none larger than top.
-//
-//go:noescape
-func scaleExpF32AVX512(dst *float32, x *float32, w float32, top float32, n int)
-
-// scaleExpStreamF32AVX512 is dst[i] = w·e^(x[i]-top) for n elements, none larger than top.
-// dst must be aligned to 64 bytes: the stores bypass the caches.
-//
-//go:noescape
-func scaleExpStreamF32AVX512(dst *float32, x *float32, w float32, top float32, n int)
+func storeAtF32AVX512(dst *float32, x *float32, e float32, n int) float32
 
 // shiftF32AVX512 is dst[i] = (x[i]-hi)-lo for n elements.
 //
@@ -124,27 +102,16 @@ func scaleExtStreamF64AVX2(dst *float64, x *float64, w float64, e float64, n int
 //go:noescape
 func maxF64AVX2(x *float64, n int) float64
 
-// sumExpF64AVX2 is Σ e^(x[i]-top) over n elements, none larger than top.
+// sumAtF64AVX2 is Σ 2^-e·e^x[i] over n elements; none is larger than 2.
 //
 //go:noescape
-func sumExpF64AVX2(x *float64, top float64, n int) float64
+func sumAtF64AVX2(x *float64, e float64, n int) float64
 
-// storeExpF64AVX2 is dst[i] = e^(x[i]-top) for n elements, none larger than top, and
-// gives their sum.
+// storeAtF64AVX2 is dst[i] = 2^-e·e^x[i] for n elements and gives their sum; none is
+// larger than 2.
 //
 //go:noescape
-func storeExpF64AVX2(dst *float64, x *float64, top float64, n int) float64
-
-// scaleExpF64AVX2 is dst[i] = w·e^(x[i]-top) for n elements, none larger than top.
-//
-//go:noescape
-func scaleExpF64AVX2(dst *float64, x *float64, w float64, top float64, n int)
-
-// scaleExpStreamF64AVX2 is dst[i] = w·e^(x[i]-top) for n elements, none larger than top.
-// dst must be aligned to 64 bytes: the stores bypass the caches.
-//
-//go:noescape
-func scaleExpStreamF64AVX2(dst *float64, x *float64, w float64, top float64, n int)
+func storeAtF64AVX2(dst *float64, x *float64, e float64, n int) float64
 
 // shiftF64AVX2 is dst[i] = (x[i]-hi)-lo for n elements.
 //
@@ -173,27 +140,16 @@ func scaleExtStreamF64AVX512(dst *float64, x *float64, w float64, e float64, n i
 //go:noescape
 func maxF64AVX512(x *float64, n int) float64
 
-// sumExpF64AVX512 is Σ e^(x[i]-top) over n elements, none larger than top.
+// sumAtF64AVX512 is Σ 2^-e·e^x[i] over n elements; none is larger than 2.
 //
 //go:noescape
-func sumExpF64AVX512(x *float64, top float64, n int) float64
+func sumAtF64AVX512(x *float64, e float64, n int) float64
 
-// storeExpF64AVX512 is dst[i] = e^(x[i]-top) for n elements, none larger than top, and
-// gives their sum.
+// storeAtF64AVX512 is dst[i] = 2^-e·e^x[i] for n elements and gives their sum; none is
+// larger than 2.
 //
 //go:noescape
-func storeExpF64AVX512(dst *float64, x *float64, top float64, n int) float64
-
-// scaleExpF64AVX512 is dst[i] = w·e^(x[i]-top) for n elements, none larger than top.
-//
-//go:noescape
-func scaleExpF64AVX512(dst *float64, x *float64, w float64, top float64, n int)
-
-// scaleExpStreamF64AVX512 is dst[i] = w·e^(x[i]-top) for n elements, none larger than top.
-// dst must be aligned to 64 bytes: the stores bypass the caches.
-//
-//go:noescape
-func scaleExpStreamF64AVX512(dst *float64, x *float64, w float64, top float64, n int)
+func storeAtF64AVX512(dst *float64, x *float64, e float64, n int) float64
 
 // shiftF64AVX512 is dst[i] = (x[i]-hi)-lo for n elements.
 //

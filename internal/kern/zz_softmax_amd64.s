@@ -773,15 +773,15 @@ DATA c32_ff800000<>+16(SB)/8, $0xff800000ff800000
 DATA c32_ff800000<>+24(SB)/8, $0xff800000ff800000
 GLOBL c32_ff800000<>(SB), RODATA|NOPTR, $32
 
-// func sumExpF32AVX2(x *float32, top float32, n int) float32
+// func sumAtF32AVX2(x *float32, e float32, n int) float32
 // Requires: AVX, AVX2, FMA3, SSE
-TEXT ·sumExpF32AVX2(SB), NOSPLIT, $0-28
+TEXT ·sumAtF32AVX2(SB), NOSPLIT, $0-28
 	MOVQ         x+0(FP), AX
 	MOVQ         n+16(FP), CX
-	VBROADCASTSS top+8(FP), Y0
+	VBROADCASTSS e+8(FP), Y0
 	XORQ         DX, DX
 	VBROADCASTSS c32_4b400000<>+0(SB), Y1
-	VBROADCASTSS c32_c2f9999a<>+0(SB), Y2
+	VBROADCASTSS c32_ca000000<>+0(SB), Y2
 	VPXOR        Y3, Y3, Y3
 	VPXOR        Y4, Y4, Y4
 	VPXOR        Y5, Y5, Y5
@@ -790,70 +790,70 @@ TEXT ·sumExpF32AVX2(SB), NOSPLIT, $0-28
 	JLT          expunder4
 
 expby4:
-	VMOVUPS      (AX)(DX*1), Y7
-	VSUBPS       Y0, Y7, Y7
-	VMAXPS       Y7, Y2, Y7
+	VMAXPS       (AX)(DX*1), Y2, Y7
 	VMOVAPS      Y1, Y8
 	VFMADD231PS  c32_3fb8aa3b<>+0(SB), Y7, Y8
 	VSUBPS       Y1, Y8, Y8
 	VFNMADD231PS c32_3f317218<>+0(SB), Y8, Y7
+	VFNMADD231PS c32_b102e308<>+0(SB), Y8, Y7
 	VBROADCASTSS c32_3c07cfce<>+0(SB), Y9
 	VFMADD213PS  c32_3d2b9d0d<>+0(SB), Y7, Y9
 	VFMADD213PS  c32_3e2aad40<>+0(SB), Y7, Y9
 	VFMADD213PS  c32_3efffee3<>+0(SB), Y7, Y9
 	VFMADD213PS  c32_3f7ffffb<>+0(SB), Y7, Y9
 	VFMADD213PS  c32_3f800000<>+0(SB), Y7, Y9
+	VSUBPS       Y0, Y8, Y8
 	VMAXPS       c32_c2fe0000<>+0(SB), Y8, Y8
 	VADDPS       c32_4b40007f<>+0(SB), Y8, Y8
 	VPSLLD       $0x17, Y8, Y8
 	VFMADD231PS  Y8, Y9, Y3
-	VMOVUPS      32(AX)(DX*1), Y7
-	VSUBPS       Y0, Y7, Y7
-	VMAXPS       Y7, Y2, Y7
+	VMAXPS       32(AX)(DX*1), Y2, Y7
 	VMOVAPS      Y1, Y8
 	VFMADD231PS  c32_3fb8aa3b<>+0(SB), Y7, Y8
 	VSUBPS       Y1, Y8, Y8
 	VFNMADD231PS c32_3f317218<>+0(SB), Y8, Y7
+	VFNMADD231PS c32_b102e308<>+0(SB), Y8, Y7
 	VBROADCASTSS c32_3c07cfce<>+0(SB), Y9
 	VFMADD213PS  c32_3d2b9d0d<>+0(SB), Y7, Y9
 	VFMADD213PS  c32_3e2aad40<>+0(SB), Y7, Y9
 	VFMADD213PS  c32_3efffee3<>+0(SB), Y7, Y9
 	VFMADD213PS  c32_3f7ffffb<>+0(SB), Y7, Y9
 	VFMADD213PS  c32_3f800000<>+0(SB), Y7, Y9
+	VSUBPS       Y0, Y8, Y8
 	VMAXPS       c32_c2fe0000<>+0(SB), Y8, Y8
 	VADDPS       c32_4b40007f<>+0(SB), Y8, Y8
 	VPSLLD       $0x17, Y8, Y8
 	VFMADD231PS  Y8, Y9, Y4
-	VMOVUPS      64(AX)(DX*1), Y7
-	VSUBPS       Y0, Y7, Y7
-	VMAXPS       Y7, Y2, Y7
+	VMAXPS       64(AX)(DX*1), Y2, Y7
 	VMOVAPS      Y1, Y8
 	VFMADD231PS  c32_3fb8aa3b<>+0(SB), Y7, Y8
 	VSUBPS       Y1, Y8, Y8
 	VFNMADD231PS c32_3f317218<>+0(SB), Y8, Y7
+	VFNMADD231PS c32_b102e308<>+0(SB), Y8, Y7
 	VBROADCASTSS c32_3c07cfce<>+0(SB), Y9
 	VFMADD213PS  c32_3d2b9d0d<>+0(SB), Y7, Y9
 	VFMADD213PS  c32_3e2aad40<>+0(SB), Y7, Y9
 	VFMADD213PS  c32_3efffee3<>+0(SB), Y7, Y9
 	VFMADD213PS  c32_3f7ffffb<>+0(SB), Y7, Y9
 	VFMADD213PS  c32_3f800000<>+0(SB), Y7, Y9
+	VSUBPS       Y0, Y8, Y8
 	VMAXPS       c32_c2fe0000<>+0(SB), Y8, Y8
 	VADDPS       c32_4b40007f<>+0(SB), Y8, Y8
 	VPSLLD       $0x17, Y8, Y8
 	VFMADD231PS  Y8, Y9, Y5
-	VMOVUPS      96(AX)(DX*1), Y7
-	VSUBPS       Y0, Y7, Y7
-	VMAXPS       Y7, Y2, Y7
+	VMAXPS       96(AX)(DX*1), Y2, Y7
 	VMOVAPS      Y1, Y8
 	VFMADD231PS  c32_3fb8aa3b<>+0(SB), Y7, Y8
 	VSUBPS       Y1, Y8, Y8
 	VFNMADD231PS c32_3f317218<>+0(SB), Y8, Y7
+	VFNMADD231PS c32_b102e308<>+0(SB), Y8, Y7
 	VBROADCASTSS c32_3c07cfce<>+0(SB), Y9
 	VFMADD213PS  c32_3d2b9d0d<>+0(SB), Y7, Y9
 	VFMADD213PS  c32_3e2aad40<>+0(SB), Y7, Y9
 	VFMADD213PS  c32_3efffee3<>+0(SB), Y7, Y9
 	VFMADD213PS  c32_3f7ffffb<>+0(SB), Y7, Y9
 	VFMADD213PS  c32_3f800000<>+0(SB), Y7, Y9
+	VSUBPS       Y0, Y8, Y8
 	VMAXPS       c32_c2fe0000<>+0(SB), Y8, Y8
 	VADDPS       c32_4b40007f<>+0(SB), Y8, Y8
 	VPSLLD       $0x17, Y8, Y8
@@ -868,19 +868,19 @@ expunder4:
 	JLT  expunder1
 
 expby1:
-	VMOVUPS      (AX)(DX*1), Y7
-	VSUBPS       Y0, Y7, Y7
-	VMAXPS       Y7, Y2, Y7
+	VMAXPS       (AX)(DX*1), Y2, Y7
 	VMOVAPS      Y1, Y8
 	VFMADD231PS  c32_3fb8aa3b<>+0(SB), Y7, Y8
 	VSUBPS       Y1, Y8, Y8
 	VFNMADD231PS c32_3f317218<>+0(SB), Y8, Y7
+	VFNMADD231PS c32_b102e308<>+0(SB), Y8, Y7
 	VBROADCASTSS c32_3c07cfce<>+0(SB), Y9
 	VFMADD213PS  c32_3d2b9d0d<>+0(SB), Y7, Y9
 	VFMADD213PS  c32_3e2aad40<>+0(SB), Y7, Y9
 	VFMADD213PS  c32_3efffee3<>+0(SB), Y7, Y9
 	VFMADD213PS  c32_3f7ffffb<>+0(SB), Y7, Y9
 	VFMADD213PS  c32_3f800000<>+0(SB), Y7, Y9
+	VSUBPS       Y0, Y8, Y8
 	VMAXPS       c32_c2fe0000<>+0(SB), Y8, Y8
 	VADDPS       c32_4b40007f<>+0(SB), Y8, Y8
 	VPSLLD       $0x17, Y8, Y8
@@ -898,22 +898,23 @@ expunder1:
 	VMOVUPS      (BX)(CX*4), Y7
 	VMASKMOVPS   (AX)(DX*1), Y7, Y8
 	VBLENDVPS    Y7, Y8, Y2, Y8
-	VSUBPS       Y0, Y8, Y8
 	VMAXPS       Y8, Y2, Y8
-	VMOVAPS      Y1, Y0
-	VFMADD231PS  c32_3fb8aa3b<>+0(SB), Y8, Y0
-	VSUBPS       Y1, Y0, Y0
-	VFNMADD231PS c32_3f317218<>+0(SB), Y0, Y8
+	VMOVAPS      Y1, Y2
+	VFMADD231PS  c32_3fb8aa3b<>+0(SB), Y8, Y2
+	VSUBPS       Y1, Y2, Y2
+	VFNMADD231PS c32_3f317218<>+0(SB), Y2, Y8
+	VFNMADD231PS c32_b102e308<>+0(SB), Y2, Y8
 	VBROADCASTSS c32_3c07cfce<>+0(SB), Y1
 	VFMADD213PS  c32_3d2b9d0d<>+0(SB), Y8, Y1
 	VFMADD213PS  c32_3e2aad40<>+0(SB), Y8, Y1
 	VFMADD213PS  c32_3efffee3<>+0(SB), Y8, Y1
 	VFMADD213PS  c32_3f7ffffb<>+0(SB), Y8, Y1
 	VFMADD213PS  c32_3f800000<>+0(SB), Y8, Y1
-	VMAXPS       c32_c2fe0000<>+0(SB), Y0, Y0
-	VADDPS       c32_4b40007f<>+0(SB), Y0, Y0
-	VPSLLD       $0x17, Y0, Y0
-	VFMADD231PS  Y0, Y1, Y3
+	VSUBPS       Y0, Y2, Y2
+	VMAXPS       c32_c2fe0000<>+0(SB), Y2, Y2
+	VADDPS       c32_4b40007f<>+0(SB), Y2, Y2
+	VPSLLD       $0x17, Y2, Y2
+	VFMADD231PS  Y2, Y1, Y3
 
 expdone:
 	VADDPS       Y5, Y3, Y3
@@ -930,22 +931,16 @@ expdone:
 	VZEROUPPER
 	RET
 
-DATA c32_c2f9999a<>+0(SB)/8, $0xc2f9999ac2f9999a
-DATA c32_c2f9999a<>+8(SB)/8, $0xc2f9999ac2f9999a
-DATA c32_c2f9999a<>+16(SB)/8, $0xc2f9999ac2f9999a
-DATA c32_c2f9999a<>+24(SB)/8, $0xc2f9999ac2f9999a
-GLOBL c32_c2f9999a<>(SB), RODATA|NOPTR, $32
-
-// func storeExpF32AVX2(dst *float32, x *float32, top float32, n int) float32
+// func storeAtF32AVX2(dst *float32, x *float32, e float32, n int) float32
 // Requires: AVX, AVX2, FMA3, SSE
-TEXT ·storeExpF32AVX2(SB), NOSPLIT, $0-36
+TEXT ·storeAtF32AVX2(SB), NOSPLIT, $0-36
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
 	MOVQ         n+24(FP), DX
-	VBROADCASTSS top+16(FP), Y0
+	VBROADCASTSS e+16(FP), Y0
 	XORQ         BX, BX
 	VBROADCASTSS c32_4b400000<>+0(SB), Y1
-	VBROADCASTSS c32_c2f9999a<>+0(SB), Y2
+	VBROADCASTSS c32_ca000000<>+0(SB), Y2
 	VPXOR        Y3, Y3, Y3
 	VPXOR        Y4, Y4, Y4
 	VPXOR        Y5, Y5, Y5
@@ -954,19 +949,20 @@ TEXT ·storeExpF32AVX2(SB), NOSPLIT, $0-36
 	JLT          expunder4
 
 expby4:
-	VMOVUPS      (CX)(BX*1), Y7
-	VSUBPS       Y0, Y7, Y7
-	VMAXPS       Y7, Y2, Y7
+	VMAXPS       (CX)(BX*1), Y2, Y7
 	VMOVAPS      Y1, Y8
 	VFMADD231PS  c32_3fb8aa3b<>+0(SB), Y7, Y8
 	VSUBPS       Y1, Y8, Y8
 	VFNMADD231PS c32_3f317218<>+0(SB), Y8, Y7
+	VFNMADD231PS c32_b102e308<>+0(SB), Y8, Y7
 	VBROADCASTSS c32_3c07cfce<>+0(SB), Y9
 	VFMADD213PS  c32_3d2b9d0d<>+0(SB), Y7, Y9
 	VFMADD213PS  c32_3e2aad40<>+0(SB), Y7, Y9
 	VFMADD213PS  c32_3efffee3<>+0(SB), Y7, Y9
 	VFMADD213PS  c32_3f7ffffb<>+0(SB), Y7, Y9
 	VFMADD213PS  c32_3f800000<>+0(SB), Y7, Y9
+	VSUBPS       Y0, Y8, Y8
+	VMAXPS       c32_c37c0000<>+0(SB), Y8, Y8
 	VMULPS       c32_3f000000<>+0(SB), Y8, Y7
 	VADDPS       c32_4b40007f<>+0(SB), Y7, Y7
 	VSUBPS       c32_4b40007f<>+0(SB), Y7, Y10
@@ -978,19 +974,20 @@ expby4:
 	VMULPS       Y10, Y9, Y9
 	VADDPS       Y9, Y3, Y3
 	VMOVUPS      Y9, (AX)(BX*1)
-	VMOVUPS      32(CX)(BX*1), Y7
-	VSUBPS       Y0, Y7, Y7
-	VMAXPS       Y7, Y2, Y7
+	VMAXPS       32(CX)(BX*1), Y2, Y7
 	VMOVAPS      Y1, Y8
 	VFMADD231PS  c32_3fb8aa3b<>+0(SB), Y7, Y8
 	VSUBPS       Y1, Y8, Y8
 	VFNMADD231PS c32_3f317218<>+0(SB), Y8, Y7
+	VFNMADD231PS c32_b102e308<>+0(SB), Y8, Y7
 	VBROADCASTSS c32_3c07cfce<>+0(SB), Y9
 	VFMADD213PS  c32_3d2b9d0d<>+0(SB), Y7, Y9
 	VFMADD213PS  c32_3e2aad40<>+0(SB), Y7, Y9
 	VFMADD213PS  c32_3efffee3<>+0(SB), Y7, Y9
 	VFMADD213PS  c32_3f7ffffb<>+0(SB), Y7, Y9
 	VFMADD213PS  c32_3f800000<>+0(SB), Y7, Y9
+	VSUBPS       Y0, Y8, Y8
+	VMAXPS       c32_c37c0000<>+0(SB), Y8, Y8
 	VMULPS       c32_3f000000<>+0(SB), Y8, Y7
 	VADDPS       c32_4b40007f<>+0(SB), Y7, Y7
 	VSUBPS       c32_4b40007f<>+0(SB), Y7, Y10
@@ -1002,19 +999,20 @@ expby4:
 	VMULPS       Y10, Y9, Y9
 	VADDPS       Y9, Y4, Y4
 	VMOVUPS      Y9, 32(AX)(BX*1)
-	VMOVUPS      64(CX)(BX*1), Y7
-	VSUBPS       Y0, Y7, Y7
-	VMAXPS       Y7, Y2, Y7
+	VMAXPS       64(CX)(BX*1), Y2, Y7
 	VMOVAPS      Y1, Y8
 	VFMADD231PS  c32_3fb8aa3b<>+0(SB), Y7, Y8
 	VSUBPS       Y1, Y8, Y8
 	VFNMADD231PS c32_3f317218<>+0(SB), Y8, Y7
+	VFNMADD231PS c32_b102e308<>+0(SB), Y8, Y7
 	VBROADCASTSS c32_3c07cfce<>+0(SB), Y9
 	VFMADD213PS  c32_3d2b9d0d<>+0(SB), Y7, Y9
 	VFMADD213PS  c32_3e2aad40<>+0(SB), Y7, Y9
 	VFMADD213PS  c32_3efffee3<>+0(SB), Y7, Y9
 	VFMADD213PS  c32_3f7ffffb<>+0(SB), Y7, Y9
 	VFMADD213PS  c32_3f800000<>+0(SB), Y7, Y9
+	VSUBPS       Y0, Y8, Y8
+	VMAXPS       c32_c37c0000<>+0(SB), Y8, Y8
 	VMULPS       c32_3f000000<>+0(SB), Y8, Y7
 	VADDPS       c32_4b40007f<>+0(SB), Y7, Y7
 	VSUBPS       c32_4b40007f<>+0(SB), Y7, Y10
@@ -1026,19 +1024,20 @@ expby4:
 	VMULPS       Y10, Y9, Y9
 	VADDPS       Y9, Y5, Y5
 	VMOVUPS      Y9, 64(AX)(BX*1)
-	VMOVUPS      96(CX)(BX*1), Y7
-	VSUBPS       Y0, Y7, Y7
-	VMAXPS       Y7, Y2, Y7
+	VMAXPS       96(CX)(BX*1), Y2, Y7
 	VMOVAPS      Y1, Y8
 	VFMADD231PS  c32_3fb8aa3b<>+0(SB), Y7, Y8
 	VSUBPS       Y1, Y8, Y8
 	VFNMADD231PS c32_3f317218<>+0(SB), Y8, Y7
+	VFNMADD231PS c32_b102e308<>+0(SB), Y8, Y7
 	VBROADCASTSS c32_3c07cfce<>+0(SB), Y9
 	VFMADD213PS  c32_3d2b9d0d<>+0(SB), Y7, Y9
 	VFMADD213PS  c32_3e2aad40<>+0(SB), Y7, Y9
 	VFMADD213PS  c32_3efffee3<>+0(SB), Y7, Y9
 	VFMADD213PS  c32_3f7ffffb<>+0(SB), Y7, Y9
 	VFMADD213PS  c32_3f800000<>+0(SB), Y7, Y9
+	VSUBPS       Y0, Y8, Y8
+	VMAXPS       c32_c37c0000<>+0(SB), Y8, Y8
 	VMULPS       c32_3f000000<>+0(SB), Y8, Y7
 	VADDPS       c32_4b40007f<>+0(SB), Y7, Y7
 	VSUBPS       c32_4b40007f<>+0(SB), Y7, Y10
@@ -1060,19 +1059,20 @@ expunder4:
 	JLT  expunder1
 
 expby1:
-	VMOVUPS      (CX)(BX*1), Y7
-	VSUBPS       Y0, Y7, Y7
-	VMAXPS       Y7, Y2, Y7
+	VMAXPS       (CX)(BX*1), Y2, Y7
 	VMOVAPS      Y1, Y8
 	VFMADD231PS  c32_3fb8aa3b<>+0(SB), Y7, Y8
 	VSUBPS       Y1, Y8, Y8
 	VFNMADD231PS c32_3f317218<>+0(SB), Y8, Y7
+	VFNMADD231PS c32_b102e308<>+0(SB), Y8, Y7
 	VBROADCASTSS c32_3c07cfce<>+0(SB), Y9
 	VFMADD213PS  c32_3d2b9d0d<>+0(SB), Y7, Y9
 	VFMADD213PS  c32_3e2aad40<>+0(SB), Y7, Y9
 	VFMADD213PS  c32_3efffee3<>+0(SB), Y7, Y9
 	VFMADD213PS  c32_3f7ffffb<>+0(SB), Y7, Y9
 	VFMADD213PS  c32_3f800000<>+0(SB), Y7, Y9
+	VSUBPS       Y0, Y8, Y8
+	VMAXPS       c32_c37c0000<>+0(SB), Y8, Y8
 	VMULPS       c32_3f000000<>+0(SB), Y8, Y7
 	VADDPS       c32_4b40007f<>+0(SB), Y7, Y7
 	VSUBPS       c32_4b40007f<>+0(SB), Y7, Y10
@@ -1097,25 +1097,27 @@ expunder1:
 	VMOVUPS      (SI)(DX*4), Y7
 	VMASKMOVPS   (CX)(BX*1), Y7, Y8
 	VBLENDVPS    Y7, Y8, Y2, Y8
-	VSUBPS       Y0, Y8, Y8
 	VMAXPS       Y8, Y2, Y8
-	VMOVAPS      Y1, Y0
-	VFMADD231PS  c32_3fb8aa3b<>+0(SB), Y8, Y0
-	VSUBPS       Y1, Y0, Y0
-	VFNMADD231PS c32_3f317218<>+0(SB), Y0, Y8
+	VMOVAPS      Y1, Y2
+	VFMADD231PS  c32_3fb8aa3b<>+0(SB), Y8, Y2
+	VSUBPS       Y1, Y2, Y2
+	VFNMADD231PS c32_3f317218<>+0(SB), Y2, Y8
+	VFNMADD231PS c32_b102e308<>+0(SB), Y2, Y8
 	VBROADCASTSS c32_3c07cfce<>+0(SB), Y1
 	VFMADD213PS  c32_3d2b9d0d<>+0(SB), Y8, Y1
 	VFMADD213PS  c32_3e2aad40<>+0(SB), Y8, Y1
 	VFMADD213PS  c32_3efffee3<>+0(SB), Y8, Y1
 	VFMADD213PS  c32_3f7ffffb<>+0(SB), Y8, Y1
 	VFMADD213PS  c32_3f800000<>+0(SB), Y8, Y1
-	VMULPS       c32_3f000000<>+0(SB), Y0, Y2
-	VADDPS       c32_4b40007f<>+0(SB), Y2, Y2
-	VSUBPS       c32_4b40007f<>+0(SB), Y2, Y8
-	VSUBPS       Y8, Y0, Y8
+	VSUBPS       Y0, Y2, Y2
+	VMAXPS       c32_c37c0000<>+0(SB), Y2, Y2
+	VMULPS       c32_3f000000<>+0(SB), Y2, Y0
+	VADDPS       c32_4b40007f<>+0(SB), Y0, Y0
+	VSUBPS       c32_4b40007f<>+0(SB), Y0, Y8
+	VSUBPS       Y8, Y2, Y8
 	VADDPS       c32_4b40007f<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y2, Y2
-	VMULPS       Y2, Y1, Y1
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y1, Y1
 	VPSLLD       $0x17, Y8, Y8
 	VMULPS       Y8, Y1, Y1
 	VADDPS       Y1, Y3, Y3
@@ -1133,379 +1135,6 @@ expdone:
 	VPERMILPS    $0x01, X0, X1
 	VADDPS       X1, X0, X0
 	MOVSS        X0, ret+32(FP)
-	VZEROUPPER
-	RET
-
-// func scaleExpF32AVX2(dst *float32, x *float32, w float32, top float32, n int)
-// Requires: AVX, AVX2, FMA3
-TEXT ·scaleExpF32AVX2(SB), NOSPLIT, $0-32
-	MOVQ         dst+0(FP), AX
-	MOVQ         x+8(FP), CX
-	MOVQ         n+24(FP), DX
-	VBROADCASTSS w+16(FP), Y0
-	VBROADCASTSS top+20(FP), Y1
-	XORQ         BX, BX
-	VBROADCASTSS c32_4b400000<>+0(SB), Y2
-	VBROADCASTSS c32_c2f9999a<>+0(SB), Y3
-	CMPQ         DX, $+32
-	JLT          expunder4
-
-expby4:
-	VMOVUPS      (CX)(BX*1), Y4
-	VSUBPS       Y1, Y4, Y4
-	VMAXPS       Y4, Y3, Y4
-	VMOVAPS      Y2, Y5
-	VFMADD231PS  c32_3fb8aa3b<>+0(SB), Y4, Y5
-	VSUBPS       Y2, Y5, Y5
-	VFNMADD231PS c32_3f317218<>+0(SB), Y5, Y4
-	VBROADCASTSS c32_3c07cfce<>+0(SB), Y6
-	VFMADD213PS  c32_3d2b9d0d<>+0(SB), Y4, Y6
-	VFMADD213PS  c32_3e2aad40<>+0(SB), Y4, Y6
-	VFMADD213PS  c32_3efffee3<>+0(SB), Y4, Y6
-	VFMADD213PS  c32_3f7ffffb<>+0(SB), Y4, Y6
-	VFMADD213PS  c32_3f800000<>+0(SB), Y4, Y6
-	VMULPS       Y0, Y6, Y6
-	VMULPS       c32_3f000000<>+0(SB), Y5, Y4
-	VADDPS       c32_4b40007f<>+0(SB), Y4, Y4
-	VSUBPS       c32_4b40007f<>+0(SB), Y4, Y7
-	VSUBPS       Y7, Y5, Y7
-	VADDPS       c32_4b40007f<>+0(SB), Y7, Y7
-	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y4, Y6, Y6
-	VPSLLD       $0x17, Y7, Y7
-	VMULPS       Y7, Y6, Y6
-	VMOVUPS      Y6, (AX)(BX*1)
-	VMOVUPS      32(CX)(BX*1), Y4
-	VSUBPS       Y1, Y4, Y4
-	VMAXPS       Y4, Y3, Y4
-	VMOVAPS      Y2, Y5
-	VFMADD231PS  c32_3fb8aa3b<>+0(SB), Y4, Y5
-	VSUBPS       Y2, Y5, Y5
-	VFNMADD231PS c32_3f317218<>+0(SB), Y5, Y4
-	VBROADCASTSS c32_3c07cfce<>+0(SB), Y6
-	VFMADD213PS  c32_3d2b9d0d<>+0(SB), Y4, Y6
-	VFMADD213PS  c32_3e2aad40<>+0(SB), Y4, Y6
-	VFMADD213PS  c32_3efffee3<>+0(SB), Y4, Y6
-	VFMADD213PS  c32_3f7ffffb<>+0(SB), Y4, Y6
-	VFMADD213PS  c32_3f800000<>+0(SB), Y4, Y6
-	VMULPS       Y0, Y6, Y6
-	VMULPS       c32_3f000000<>+0(SB), Y5, Y4
-	VADDPS       c32_4b40007f<>+0(SB), Y4, Y4
-	VSUBPS       c32_4b40007f<>+0(SB), Y4, Y7
-	VSUBPS       Y7, Y5, Y7
-	VADDPS       c32_4b40007f<>+0(SB), Y7, Y7
-	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y4, Y6, Y6
-	VPSLLD       $0x17, Y7, Y7
-	VMULPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 32(AX)(BX*1)
-	VMOVUPS      64(CX)(BX*1), Y4
-	VSUBPS       Y1, Y4, Y4
-	VMAXPS       Y4, Y3, Y4
-	VMOVAPS      Y2, Y5
-	VFMADD231PS  c32_3fb8aa3b<>+0(SB), Y4, Y5
-	VSUBPS       Y2, Y5, Y5
-	VFNMADD231PS c32_3f317218<>+0(SB), Y5, Y4
-	VBROADCASTSS c32_3c07cfce<>+0(SB), Y6
-	VFMADD213PS  c32_3d2b9d0d<>+0(SB), Y4, Y6
-	VFMADD213PS  c32_3e2aad40<>+0(SB), Y4, Y6
-	VFMADD213PS  c32_3efffee3<>+0(SB), Y4, Y6
-	VFMADD213PS  c32_3f7ffffb<>+0(SB), Y4, Y6
-	VFMADD213PS  c32_3f800000<>+0(SB), Y4, Y6
-	VMULPS       Y0, Y6, Y6
-	VMULPS       c32_3f000000<>+0(SB), Y5, Y4
-	VADDPS       c32_4b40007f<>+0(SB), Y4, Y4
-	VSUBPS       c32_4b40007f<>+0(SB), Y4, Y7
-	VSUBPS       Y7, Y5, Y7
-	VADDPS       c32_4b40007f<>+0(SB), Y7, Y7
-	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y4, Y6, Y6
-	VPSLLD       $0x17, Y7, Y7
-	VMULPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 64(AX)(BX*1)
-	VMOVUPS      96(CX)(BX*1), Y4
-	VSUBPS       Y1, Y4, Y4
-	VMAXPS       Y4, Y3, Y4
-	VMOVAPS      Y2, Y5
-	VFMADD231PS  c32_3fb8aa3b<>+0(SB), Y4, Y5
-	VSUBPS       Y2, Y5, Y5
-	VFNMADD231PS c32_3f317218<>+0(SB), Y5, Y4
-	VBROADCASTSS c32_3c07cfce<>+0(SB), Y6
-	VFMADD213PS  c32_3d2b9d0d<>+0(SB), Y4, Y6
-	VFMADD213PS  c32_3e2aad40<>+0(SB), Y4, Y6
-	VFMADD213PS  c32_3efffee3<>+0(SB), Y4, Y6
-	VFMADD213PS  c32_3f7ffffb<>+0(SB), Y4, Y6
-	VFMADD213PS  c32_3f800000<>+0(SB), Y4, Y6
-	VMULPS       Y0, Y6, Y6
-	VMULPS       c32_3f000000<>+0(SB), Y5, Y4
-	VADDPS       c32_4b40007f<>+0(SB), Y4, Y4
-	VSUBPS       c32_4b40007f<>+0(SB), Y4, Y7
-	VSUBPS       Y7, Y5, Y7
-	VADDPS       c32_4b40007f<>+0(SB), Y7, Y7
-	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y4, Y6, Y6
-	VPSLLD       $0x17, Y7, Y7
-	VMULPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 96(AX)(BX*1)
-	ADDQ         $+128, BX
-	SUBQ         $+32, DX
-	CMPQ         DX, $+32
-	JGE          expby4
-
-expunder4:
-	CMPQ DX, $+8
-	JLT  expunder1
-
-expby1:
-	VMOVUPS      (CX)(BX*1), Y4
-	VSUBPS       Y1, Y4, Y4
-	VMAXPS       Y4, Y3, Y4
-	VMOVAPS      Y2, Y5
-	VFMADD231PS  c32_3fb8aa3b<>+0(SB), Y4, Y5
-	VSUBPS       Y2, Y5, Y5
-	VFNMADD231PS c32_3f317218<>+0(SB), Y5, Y4
-	VBROADCASTSS c32_3c07cfce<>+0(SB), Y6
-	VFMADD213PS  c32_3d2b9d0d<>+0(SB), Y4, Y6
-	VFMADD213PS  c32_3e2aad40<>+0(SB), Y4, Y6
-	VFMADD213PS  c32_3efffee3<>+0(SB), Y4, Y6
-	VFMADD213PS  c32_3f7ffffb<>+0(SB), Y4, Y6
-	VFMADD213PS  c32_3f800000<>+0(SB), Y4, Y6
-	VMULPS       Y0, Y6, Y6
-	VMULPS       c32_3f000000<>+0(SB), Y5, Y4
-	VADDPS       c32_4b40007f<>+0(SB), Y4, Y4
-	VSUBPS       c32_4b40007f<>+0(SB), Y4, Y7
-	VSUBPS       Y7, Y5, Y7
-	VADDPS       c32_4b40007f<>+0(SB), Y7, Y7
-	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y4, Y6, Y6
-	VPSLLD       $0x17, Y7, Y7
-	VMULPS       Y7, Y6, Y6
-	VMOVUPS      Y6, (AX)(BX*1)
-	ADDQ         $+32, BX
-	SUBQ         $+8, DX
-	CMPQ         DX, $+8
-	JGE          expby1
-
-expunder1:
-	TESTQ        DX, DX
-	JEQ          expdone
-	LEAQ         tailmask<>+32(SB), SI
-	NEGQ         DX
-	VMOVUPS      (SI)(DX*4), Y4
-	VMASKMOVPS   (CX)(BX*1), Y4, Y5
-	VBLENDVPS    Y4, Y5, Y3, Y5
-	VSUBPS       Y1, Y5, Y5
-	VMAXPS       Y5, Y3, Y5
-	VMOVAPS      Y2, Y1
-	VFMADD231PS  c32_3fb8aa3b<>+0(SB), Y5, Y1
-	VSUBPS       Y2, Y1, Y1
-	VFNMADD231PS c32_3f317218<>+0(SB), Y1, Y5
-	VBROADCASTSS c32_3c07cfce<>+0(SB), Y2
-	VFMADD213PS  c32_3d2b9d0d<>+0(SB), Y5, Y2
-	VFMADD213PS  c32_3e2aad40<>+0(SB), Y5, Y2
-	VFMADD213PS  c32_3efffee3<>+0(SB), Y5, Y2
-	VFMADD213PS  c32_3f7ffffb<>+0(SB), Y5, Y2
-	VFMADD213PS  c32_3f800000<>+0(SB), Y5, Y2
-	VMULPS       Y0, Y2, Y2
-	VMULPS       c32_3f000000<>+0(SB), Y1, Y0
-	VADDPS       c32_4b40007f<>+0(SB), Y0, Y0
-	VSUBPS       c32_4b40007f<>+0(SB), Y0, Y3
-	VSUBPS       Y3, Y1, Y3
-	VADDPS       c32_4b40007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y0, Y0
-	VMULPS       Y0, Y2, Y2
-	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y3, Y2, Y2
-	VMASKMOVPS   Y2, Y4, (AX)(BX*1)
-
-expdone:
-	VZEROUPPER
-	RET
-
-// func scaleExpStreamF32AVX2(dst *float32, x *float32, w float32, top float32, n int)
-// Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·scaleExpStreamF32AVX2(SB), NOSPLIT, $0-32
-	MOVQ         dst+0(FP), AX
-	MOVQ         x+8(FP), CX
-	MOVQ         n+24(FP), DX
-	VBROADCASTSS w+16(FP), Y0
-	VBROADCASTSS top+20(FP), Y1
-	XORQ         BX, BX
-	VBROADCASTSS c32_4b400000<>+0(SB), Y2
-	VBROADCASTSS c32_c2f9999a<>+0(SB), Y3
-	CMPQ         DX, $+32
-	JLT          expunder4
-
-expby4:
-	VMOVUPS      (CX)(BX*1), Y4
-	VSUBPS       Y1, Y4, Y4
-	VMAXPS       Y4, Y3, Y4
-	VMOVAPS      Y2, Y5
-	VFMADD231PS  c32_3fb8aa3b<>+0(SB), Y4, Y5
-	VSUBPS       Y2, Y5, Y5
-	VFNMADD231PS c32_3f317218<>+0(SB), Y5, Y4
-	VBROADCASTSS c32_3c07cfce<>+0(SB), Y6
-	VFMADD213PS  c32_3d2b9d0d<>+0(SB), Y4, Y6
-	VFMADD213PS  c32_3e2aad40<>+0(SB), Y4, Y6
-	VFMADD213PS  c32_3efffee3<>+0(SB), Y4, Y6
-	VFMADD213PS  c32_3f7ffffb<>+0(SB), Y4, Y6
-	VFMADD213PS  c32_3f800000<>+0(SB), Y4, Y6
-	VMULPS       Y0, Y6, Y6
-	VMULPS       c32_3f000000<>+0(SB), Y5, Y4
-	VADDPS       c32_4b40007f<>+0(SB), Y4, Y4
-	VSUBPS       c32_4b40007f<>+0(SB), Y4, Y7
-	VSUBPS       Y7, Y5, Y7
-	VADDPS       c32_4b40007f<>+0(SB), Y7, Y7
-	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y4, Y6, Y6
-	VPSLLD       $0x17, Y7, Y7
-	VMULPS       Y7, Y6, Y6
-	VMOVNTPS     Y6, (AX)(BX*1)
-	VMOVUPS      32(CX)(BX*1), Y4
-	VSUBPS       Y1, Y4, Y4
-	VMAXPS       Y4, Y3, Y4
-	VMOVAPS      Y2, Y5
-	VFMADD231PS  c32_3fb8aa3b<>+0(SB), Y4, Y5
-	VSUBPS       Y2, Y5, Y5
-	VFNMADD231PS c32_3f317218<>+0(SB), Y5, Y4
-	VBROADCASTSS c32_3c07cfce<>+0(SB), Y6
-	VFMADD213PS  c32_3d2b9d0d<>+0(SB), Y4, Y6
-	VFMADD213PS  c32_3e2aad40<>+0(SB), Y4, Y6
-	VFMADD213PS  c32_3efffee3<>+0(SB), Y4, Y6
-	VFMADD213PS  c32_3f7ffffb<>+0(SB), Y4, Y6
-	VFMADD213PS  c32_3f800000<>+0(SB), Y4, Y6
-	VMULPS       Y0, Y6, Y6
-	VMULPS       c32_3f000000<>+0(SB), Y5, Y4
-	VADDPS       c32_4b40007f<>+0(SB), Y4, Y4
-	VSUBPS       c32_4b40007f<>+0(SB), Y4, Y7
-	VSUBPS       Y7, Y5, Y7
-	VADDPS       c32_4b40007f<>+0(SB), Y7, Y7
-	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y4, Y6, Y6
-	VPSLLD       $0x17, Y7, Y7
-	VMULPS       Y7, Y6, Y6
-	VMOVNTPS     Y6, 32(AX)(BX*1)
-	VMOVUPS      64(CX)(BX*1), Y4
-	VSUBPS       Y1, Y4, Y4
-	VMAXPS       Y4, Y3, Y4
-	VMOVAPS      Y2, Y5
-	VFMADD231PS  c32_3fb8aa3b<>+0(SB), Y4, Y5
-	VSUBPS       Y2, Y5, Y5
-	VFNMADD231PS c32_3f317218<>+0(SB), Y5, Y4
-	VBROADCASTSS c32_3c07cfce<>+0(SB), Y6
-	VFMADD213PS  c32_3d2b9d0d<>+0(SB), Y4, Y6
-	VFMADD213PS  c32_3e2aad40<>+0(SB), Y4, Y6
-	VFMADD213PS  c32_3efffee3<>+0(SB), Y4, Y6
-	VFMADD213PS  c32_3f7ffffb<>+0(SB), Y4, Y6
-	VFMADD213PS  c32_3f800000<>+0(SB), Y4, Y6
-	VMULPS       Y0, Y6, Y6
-	VMULPS       c32_3f000000<>+0(SB), Y5, Y4
-	VADDPS       c32_4b40007f<>+0(SB), Y4, Y4
-	VSUBPS       c32_4b40007f<>+0(SB), Y4, Y7
-	VSUBPS       Y7, Y5, Y7
-	VADDPS       c32_4b40007f<>+0(SB), Y7, Y7
-	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y4, Y6, Y6
-	VPSLLD       $0x17, Y7, Y7
-	VMULPS       Y7, Y6, Y6
-	VMOVNTPS     Y6, 64(AX)(BX*1)
-	VMOVUPS      96(CX)(BX*1), Y4
-	VSUBPS       Y1, Y4, Y4
-	VMAXPS       Y4, Y3, Y4
-	VMOVAPS      Y2, Y5
-	VFMADD231PS  c32_3fb8aa3b<>+0(SB), Y4, Y5
-	VSUBPS       Y2, Y5, Y5
-	VFNMADD231PS c32_3f317218<>+0(SB), Y5, Y4
-	VBROADCASTSS c32_3c07cfce<>+0(SB), Y6
-	VFMADD213PS  c32_3d2b9d0d<>+0(SB), Y4, Y6
-	VFMADD213PS  c32_3e2aad40<>+0(SB), Y4, Y6
-	VFMADD213PS  c32_3efffee3<>+0(SB), Y4, Y6
-	VFMADD213PS  c32_3f7ffffb<>+0(SB), Y4, Y6
-	VFMADD213PS  c32_3f800000<>+0(SB), Y4, Y6
-	VMULPS       Y0, Y6, Y6
-	VMULPS       c32_3f000000<>+0(SB), Y5, Y4
-	VADDPS       c32_4b40007f<>+0(SB), Y4, Y4
-	VSUBPS       c32_4b40007f<>+0(SB), Y4, Y7
-	VSUBPS       Y7, Y5, Y7
-	VADDPS       c32_4b40007f<>+0(SB), Y7, Y7
-	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y4, Y6, Y6
-	VPSLLD       $0x17, Y7, Y7
-	VMULPS       Y7, Y6, Y6
-	VMOVNTPS     Y6, 96(AX)(BX*1)
-	ADDQ         $+128, BX
-	SUBQ         $+32, DX
-	CMPQ         DX, $+32
-	JGE          expby4
-
-expunder4:
-	CMPQ DX, $+8
-	JLT  expunder1
-
-expby1:
-	VMOVUPS      (CX)(BX*1), Y4
-	VSUBPS       Y1, Y4, Y4
-	VMAXPS       Y4, Y3, Y4
-	VMOVAPS      Y2, Y5
-	VFMADD231PS  c32_3fb8aa3b<>+0(SB), Y4, Y5
-	VSUBPS       Y2, Y5, Y5
-	VFNMADD231PS c32_3f317218<>+0(SB), Y5, Y4
-	VBROADCASTSS c32_3c07cfce<>+0(SB), Y6
-	VFMADD213PS  c32_3d2b9d0d<>+0(SB), Y4, Y6
-	VFMADD213PS  c32_3e2aad40<>+0(SB), Y4, Y6
-	VFMADD213PS  c32_3efffee3<>+0(SB), Y4, Y6
-	VFMADD213PS  c32_3f7ffffb<>+0(SB), Y4, Y6
-	VFMADD213PS  c32_3f800000<>+0(SB), Y4, Y6
-	VMULPS       Y0, Y6, Y6
-	VMULPS       c32_3f000000<>+0(SB), Y5, Y4
-	VADDPS       c32_4b40007f<>+0(SB), Y4, Y4
-	VSUBPS       c32_4b40007f<>+0(SB), Y4, Y7
-	VSUBPS       Y7, Y5, Y7
-	VADDPS       c32_4b40007f<>+0(SB), Y7, Y7
-	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y4, Y6, Y6
-	VPSLLD       $0x17, Y7, Y7
-	VMULPS       Y7, Y6, Y6
-	VMOVNTPS     Y6, (AX)(BX*1)
-	ADDQ         $+32, BX
-	SUBQ         $+8, DX
-	CMPQ         DX, $+8
-	JGE          expby1
-
-expunder1:
-	TESTQ        DX, DX
-	JEQ          expdone
-	LEAQ         tailmask<>+32(SB), SI
-	NEGQ         DX
-	VMOVUPS      (SI)(DX*4), Y4
-	VMASKMOVPS   (CX)(BX*1), Y4, Y5
-	VBLENDVPS    Y4, Y5, Y3, Y5
-	VSUBPS       Y1, Y5, Y5
-	VMAXPS       Y5, Y3, Y5
-	VMOVAPS      Y2, Y1
-	VFMADD231PS  c32_3fb8aa3b<>+0(SB), Y5, Y1
-	VSUBPS       Y2, Y1, Y1
-	VFNMADD231PS c32_3f317218<>+0(SB), Y1, Y5
-	VBROADCASTSS c32_3c07cfce<>+0(SB), Y2
-	VFMADD213PS  c32_3d2b9d0d<>+0(SB), Y5, Y2
-	VFMADD213PS  c32_3e2aad40<>+0(SB), Y5, Y2
-	VFMADD213PS  c32_3efffee3<>+0(SB), Y5, Y2
-	VFMADD213PS  c32_3f7ffffb<>+0(SB), Y5, Y2
-	VFMADD213PS  c32_3f800000<>+0(SB), Y5, Y2
-	VMULPS       Y0, Y2, Y2
-	VMULPS       c32_3f000000<>+0(SB), Y1, Y0
-	VADDPS       c32_4b40007f<>+0(SB), Y0, Y0
-	VSUBPS       c32_4b40007f<>+0(SB), Y0, Y3
-	VSUBPS       Y3, Y1, Y3
-	VADDPS       c32_4b40007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y0, Y0
-	VMULPS       Y0, Y2, Y2
-	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y3, Y2, Y2
-	VMASKMOVPS   Y2, Y4, (AX)(BX*1)
-
-expdone:
-	SFENCE
 	VZEROUPPER
 	RET
 
@@ -1765,8 +1394,8 @@ extunder1:
 	MOVQ             $-1, BX
 	BZHIQ            CX, BX, BX
 	KMOVQ            BX, K1
-	VMOVAPS          Z1, Z9
-	VMOVUPS          (AX)(DX*1), K1, Z9
+	VMOVUPS.Z        (AX)(DX*1), K1, Z9
+	VBLENDMPS        Z9, Z1, K1, Z9
 	VMAXPS           Z9, Z1, Z9
 	VMOVAPS          Z0, Z1
 	VFMADD231PS      Z2, Z9, Z1
@@ -1935,8 +1564,8 @@ extunder1:
 	MOVQ             $-1, SI
 	BZHIQ            DX, SI, SI
 	KMOVQ            SI, K1
-	VMOVAPS          Z3, Z7
-	VMOVUPS          (CX)(BX*1), K1, Z7
+	VMOVUPS.Z        (CX)(BX*1), K1, Z7
+	VBLENDMPS        Z7, Z3, K1, Z7
 	VMAXPS           Z7, Z3, Z7
 	VMOVAPS          Z2, Z3
 	VFMADD231PS      Z4, Z7, Z3
@@ -2077,8 +1706,8 @@ extunder1:
 	MOVQ             $-1, SI
 	BZHIQ            DX, SI, SI
 	KMOVQ            SI, K1
-	VMOVAPS          Z3, Z7
-	VMOVUPS          (CX)(BX*1), K1, Z7
+	VMOVUPS.Z        (CX)(BX*1), K1, Z7
+	VBLENDMPS        Z7, Z3, K1, Z7
 	VMAXPS           Z7, Z3, Z7
 	VMOVAPS          Z2, Z3
 	VFMADD231PS      Z4, Z7, Z3
@@ -2142,14 +1771,14 @@ maxby1:
 	JGE     maxby1
 
 maxunder1:
-	TESTQ   CX, CX
-	JEQ     maxdone
-	MOVQ    $-1, BX
-	BZHIQ   CX, BX, BX
-	KMOVQ   BX, K1
-	VMOVAPS Z0, Z0
-	VMOVUPS (AX)(DX*1), K1, Z0
-	VMAXPS  Z1, Z0, Z1
+	TESTQ     CX, CX
+	JEQ       maxdone
+	MOVQ      $-1, BX
+	BZHIQ     CX, BX, BX
+	KMOVQ     BX, K1
+	VMOVUPS.Z (AX)(DX*1), K1, Z5
+	VBLENDMPS Z5, Z0, K1, Z5
+	VMAXPS    Z1, Z5, Z1
 
 maxdone:
 	VMAXPS        Z3, Z1, Z1
@@ -2167,85 +1796,86 @@ maxdone:
 	VZEROUPPER
 	RET
 
-// func sumExpF32AVX512(x *float32, top float32, n int) float32
+// func sumAtF32AVX512(x *float32, e float32, n int) float32
 // Requires: AVX, AVX512BW, AVX512F, BMI2, SSE
-TEXT ·sumExpF32AVX512(SB), NOSPLIT, $0-28
+TEXT ·sumAtF32AVX512(SB), NOSPLIT, $0-28
 	MOVQ         x+0(FP), AX
 	MOVQ         n+16(FP), CX
-	VBROADCASTSS top+8(FP), Z0
+	VBROADCASTSS e+8(FP), Z0
 	XORQ         DX, DX
 	VBROADCASTSS c32_4b400000<>+0(SB), Z1
-	VBROADCASTSS c32_c2f9999a<>+0(SB), Z2
+	VBROADCASTSS c32_ca000000<>+0(SB), Z2
 	VBROADCASTSS c32_3fb8aa3b<>+0(SB), Z3
 	VBROADCASTSS c32_3f317218<>+0(SB), Z4
-	VPXORD       Z5, Z5, Z5
+	VBROADCASTSS c32_b102e308<>+0(SB), Z5
 	VPXORD       Z6, Z6, Z6
 	VPXORD       Z7, Z7, Z7
 	VPXORD       Z8, Z8, Z8
+	VPXORD       Z9, Z9, Z9
 	CMPQ         CX, $+64
 	JLT          expunder4
 
 expby4:
-	VMOVUPS          (AX)(DX*1), Z9
-	VSUBPS           Z0, Z9, Z9
-	VMAXPS           Z9, Z2, Z9
-	VMOVAPS          Z1, Z10
-	VFMADD231PS      Z3, Z9, Z10
-	VSUBPS           Z1, Z10, Z10
-	VFNMADD231PS     Z4, Z10, Z9
-	VBROADCASTSS     c32_3c07cfce<>+0(SB), Z11
-	VFMADD213PS.BCST c32_3d2b9d0d<>+0(SB), Z9, Z11
-	VFMADD213PS.BCST c32_3e2aad40<>+0(SB), Z9, Z11
-	VFMADD213PS.BCST c32_3efffee3<>+0(SB), Z9, Z11
-	VFMADD213PS.BCST c32_3f7ffffb<>+0(SB), Z9, Z11
-	VFMADD213PS.BCST c32_3f800000<>+0(SB), Z9, Z11
-	VSCALEFPS        Z10, Z11, Z11
-	VADDPS           Z11, Z5, Z5
-	VMOVUPS          64(AX)(DX*1), Z9
-	VSUBPS           Z0, Z9, Z9
-	VMAXPS           Z9, Z2, Z9
-	VMOVAPS          Z1, Z10
-	VFMADD231PS      Z3, Z9, Z10
-	VSUBPS           Z1, Z10, Z10
-	VFNMADD231PS     Z4, Z10, Z9
-	VBROADCASTSS     c32_3c07cfce<>+0(SB), Z11
-	VFMADD213PS.BCST c32_3d2b9d0d<>+0(SB), Z9, Z11
-	VFMADD213PS.BCST c32_3e2aad40<>+0(SB), Z9, Z11
-	VFMADD213PS.BCST c32_3efffee3<>+0(SB), Z9, Z11
-	VFMADD213PS.BCST c32_3f7ffffb<>+0(SB), Z9, Z11
-	VFMADD213PS.BCST c32_3f800000<>+0(SB), Z9, Z11
-	VSCALEFPS        Z10, Z11, Z11
-	VADDPS           Z11, Z6, Z6
-	VMOVUPS          128(AX)(DX*1), Z9
-	VSUBPS           Z0, Z9, Z9
-	VMAXPS           Z9, Z2, Z9
-	VMOVAPS          Z1, Z10
-	VFMADD231PS      Z3, Z9, Z10
-	VSUBPS           Z1, Z10, Z10
-	VFNMADD231PS     Z4, Z10, Z9
-	VBROADCASTSS     c32_3c07cfce<>+0(SB), Z11
-	VFMADD213PS.BCST c32_3d2b9d0d<>+0(SB), Z9, Z11
-	VFMADD213PS.BCST c32_3e2aad40<>+0(SB), Z9, Z11
-	VFMADD213PS.BCST c32_3efffee3<>+0(SB), Z9, Z11
-	VFMADD213PS.BCST c32_3f7ffffb<>+0(SB), Z9, Z11
-	VFMADD213PS.BCST c32_3f800000<>+0(SB), Z9, Z11
-	VSCALEFPS        Z10, Z11, Z11
-	VADDPS           Z11, Z7, Z7
-	VMOVUPS          192(AX)(DX*1), Z9
-	VSUBPS           Z0, Z9, Z9
-	VMAXPS           Z9, Z2, Z9
-	VMOVAPS          Z1, Z10
-	VFMADD231PS      Z3, Z9, Z10
-	VSUBPS           Z1, Z10, Z10
-	VFNMADD231PS     Z4, Z10, Z9
-	VBROADCASTSS     c32_3c07cfce<>+0(SB), Z11
-	VFMADD213PS.BCST c32_3d2b9d0d<>+0(SB), Z9, Z11
-	VFMADD213PS.BCST c32_3e2aad40<>+0(SB), Z9, Z11
-	VFMADD213PS.BCST c32_3efffee3<>+0(SB), Z9, Z11
-	VFMADD213PS.BCST c32_3f7ffffb<>+0(SB), Z9, Z11
-	VFMADD213PS.BCST c32_3f800000<>+0(SB), Z9, Z11
-	VSCALEFPS        Z10, Z11, Z11
-	VADDPS           Z11, Z8, Z8
+	VMAXPS           (AX)(DX*1), Z2, Z10
+	VMOVAPS          Z1, Z11
+	VFMADD231PS      Z3, Z10, Z11
+	VSUBPS           Z1, Z11, Z11
+	VFNMADD231PS     Z4, Z11, Z10
+	VFNMADD231PS     Z5, Z11, Z10
+	VBROADCASTSS     c32_3c07cfce<>+0(SB), Z12
+	VFMADD213PS.BCST c32_3d2b9d0d<>+0(SB), Z10, Z12
+	VFMADD213PS.BCST c32_3e2aad40<>+0(SB), Z10, Z12
+	VFMADD213PS.BCST c32_3efffee3<>+0(SB), Z10, Z12
+	VFMADD213PS.BCST c32_3f7ffffb<>+0(SB), Z10, Z12
+	VFMADD213PS.BCST c32_3f800000<>+0(SB), Z10, Z12
+	VSUBPS           Z0, Z11, Z11
+	VSCALEFPS        Z11, Z12, Z12
+	VADDPS           Z12, Z6, Z6
+	VMAXPS           64(AX)(DX*1), Z2, Z10
+	VMOVAPS          Z1, Z11
+	VFMADD231PS      Z3, Z10, Z11
+	VSUBPS           Z1, Z11, Z11
+	VFNMADD231PS     Z4, Z11, Z10
+	VFNMADD231PS     Z5, Z11, Z10
+	VBROADCASTSS     c32_3c07cfce<>+0(SB), Z12
+	VFMADD213PS.BCST c32_3d2b9d0d<>+0(SB), Z10, Z12
+	VFMADD213PS.BCST c32_3e2aad40<>+0(SB), Z10, Z12
+	VFMADD213PS.BCST c32_3efffee3<>+0(SB), Z10, Z12
+	VFMADD213PS.BCST c32_3f7ffffb<>+0(SB), Z10, Z12
+	VFMADD213PS.BCST c32_3f800000<>+0(SB), Z10, Z12
+	VSUBPS           Z0, Z11, Z11
+	VSCALEFPS        Z11, Z12, Z12
+	VADDPS           Z12, Z7, Z7
+	VMAXPS           128(AX)(DX*1), Z2, Z10
+	VMOVAPS          Z1, Z11
+	VFMADD231PS      Z3, Z10, Z11
+	VSUBPS           Z1, Z11, Z11
+	VFNMADD231PS     Z4, Z11, Z10
+	VFNMADD231PS     Z5, Z11, Z10
+	VBROADCASTSS     c32_3c07cfce<>+0(SB), Z12
+	VFMADD213PS.BCST c32_3d2b9d0d<>+0(SB), Z10, Z12
+	VFMADD213PS.BCST c32_3e2aad40<>+0(SB), Z10, Z12
+	VFMADD213PS.BCST c32_3efffee3<>+0(SB), Z10, Z12
+	VFMADD213PS.BCST c32_3f7ffffb<>+0(SB), Z10, Z12
+	VFMADD213PS.BCST c32_3f800000<>+0(SB), Z10, Z12
+	VSUBPS           Z0, Z11, Z11
+	VSCALEFPS        Z11, Z12, Z12
+	VADDPS           Z12, Z8, Z8
+	VMAXPS           192(AX)(DX*1), Z2, Z10
+	VMOVAPS          Z1, Z11
+	VFMADD231PS      Z3, Z10, Z11
+	VSUBPS           Z1, Z11, Z11
+	VFNMADD231PS     Z4, Z11, Z10
+	VFNMADD231PS     Z5, Z11, Z10
+	VBROADCASTSS     c32_3c07cfce<>+0(SB), Z12
+	VFMADD213PS.BCST c32_3d2b9d0d<>+0(SB), Z10, Z12
+	VFMADD213PS.BCST c32_3e2aad40<>+0(SB), Z10, Z12
+	VFMADD213PS.BCST c32_3efffee3<>+0(SB), Z10, Z12
+	VFMADD213PS.BCST c32_3f7ffffb<>+0(SB), Z10, Z12
+	VFMADD213PS.BCST c32_3f800000<>+0(SB), Z10, Z12
+	VSUBPS           Z0, Z11, Z11
+	VSCALEFPS        Z11, Z12, Z12
+	VADDPS           Z12, Z9, Z9
 	ADDQ             $+256, DX
 	SUBQ             $+64, CX
 	CMPQ             CX, $+64
@@ -2256,21 +1886,21 @@ expunder4:
 	JLT  expunder1
 
 expby1:
-	VMOVUPS          (AX)(DX*1), Z9
-	VSUBPS           Z0, Z9, Z9
-	VMAXPS           Z9, Z2, Z9
-	VMOVAPS          Z1, Z10
-	VFMADD231PS      Z3, Z9, Z10
-	VSUBPS           Z1, Z10, Z10
-	VFNMADD231PS     Z4, Z10, Z9
-	VBROADCASTSS     c32_3c07cfce<>+0(SB), Z11
-	VFMADD213PS.BCST c32_3d2b9d0d<>+0(SB), Z9, Z11
-	VFMADD213PS.BCST c32_3e2aad40<>+0(SB), Z9, Z11
-	VFMADD213PS.BCST c32_3efffee3<>+0(SB), Z9, Z11
-	VFMADD213PS.BCST c32_3f7ffffb<>+0(SB), Z9, Z11
-	VFMADD213PS.BCST c32_3f800000<>+0(SB), Z9, Z11
-	VSCALEFPS        Z10, Z11, Z11
-	VADDPS           Z11, Z5, Z5
+	VMAXPS           (AX)(DX*1), Z2, Z10
+	VMOVAPS          Z1, Z11
+	VFMADD231PS      Z3, Z10, Z11
+	VSUBPS           Z1, Z11, Z11
+	VFNMADD231PS     Z4, Z11, Z10
+	VFNMADD231PS     Z5, Z11, Z10
+	VBROADCASTSS     c32_3c07cfce<>+0(SB), Z12
+	VFMADD213PS.BCST c32_3d2b9d0d<>+0(SB), Z10, Z12
+	VFMADD213PS.BCST c32_3e2aad40<>+0(SB), Z10, Z12
+	VFMADD213PS.BCST c32_3efffee3<>+0(SB), Z10, Z12
+	VFMADD213PS.BCST c32_3f7ffffb<>+0(SB), Z10, Z12
+	VFMADD213PS.BCST c32_3f800000<>+0(SB), Z10, Z12
+	VSUBPS           Z0, Z11, Z11
+	VSCALEFPS        Z11, Z12, Z12
+	VADDPS           Z12, Z6, Z6
 	ADDQ             $+64, DX
 	SUBQ             $+16, CX
 	CMPQ             CX, $+16
@@ -2282,29 +1912,30 @@ expunder1:
 	MOVQ             $-1, BX
 	BZHIQ            CX, BX, BX
 	KMOVQ            BX, K1
-	VMOVAPS          Z2, Z9
-	VMOVUPS          (AX)(DX*1), K1, Z9
-	VSUBPS           Z0, Z9, Z9
-	VMAXPS           Z9, Z2, Z9
-	VMOVAPS          Z1, Z0
-	VFMADD231PS      Z3, Z9, Z0
-	VSUBPS           Z1, Z0, Z0
-	VFNMADD231PS     Z4, Z0, Z9
+	VMOVUPS.Z        (AX)(DX*1), K1, Z10
+	VBLENDMPS        Z10, Z2, K1, Z10
+	VMAXPS           Z10, Z2, Z10
+	VMOVAPS          Z1, Z2
+	VFMADD231PS      Z3, Z10, Z2
+	VSUBPS           Z1, Z2, Z2
+	VFNMADD231PS     Z4, Z2, Z10
+	VFNMADD231PS     Z5, Z2, Z10
 	VBROADCASTSS     c32_3c07cfce<>+0(SB), Z1
-	VFMADD213PS.BCST c32_3d2b9d0d<>+0(SB), Z9, Z1
-	VFMADD213PS.BCST c32_3e2aad40<>+0(SB), Z9, Z1
-	VFMADD213PS.BCST c32_3efffee3<>+0(SB), Z9, Z1
-	VFMADD213PS.BCST c32_3f7ffffb<>+0(SB), Z9, Z1
-	VFMADD213PS.BCST c32_3f800000<>+0(SB), Z9, Z1
-	VSCALEFPS        Z0, Z1, Z1
-	VADDPS           Z1, Z5, Z5
+	VFMADD213PS.BCST c32_3d2b9d0d<>+0(SB), Z10, Z1
+	VFMADD213PS.BCST c32_3e2aad40<>+0(SB), Z10, Z1
+	VFMADD213PS.BCST c32_3efffee3<>+0(SB), Z10, Z1
+	VFMADD213PS.BCST c32_3f7ffffb<>+0(SB), Z10, Z1
+	VFMADD213PS.BCST c32_3f800000<>+0(SB), Z10, Z1
+	VSUBPS           Z0, Z2, Z2
+	VSCALEFPS        Z2, Z1, Z1
+	VADDPS           Z1, Z6, Z6
 
 expdone:
-	VADDPS        Z7, Z5, Z5
 	VADDPS        Z8, Z6, Z6
-	VADDPS        Z6, Z5, Z5
-	VEXTRACTF64X4 $0x01, Z5, Y0
-	VADDPS        Y0, Y5, Y0
+	VADDPS        Z9, Z7, Z7
+	VADDPS        Z7, Z6, Z6
+	VEXTRACTF64X4 $0x01, Z6, Y0
+	VADDPS        Y0, Y6, Y0
 	VEXTRACTF128  $0x01, Y0, X1
 	VADDPS        X1, X0, X0
 	VPERMILPD     $0x01, X0, X1
@@ -2315,90 +1946,91 @@ expdone:
 	VZEROUPPER
 	RET
 
-// func storeExpF32AVX512(dst *float32, x *float32, top float32, n int) float32
+// func storeAtF32AVX512(dst *float32, x *float32, e float32, n int) float32
 // Requires: AVX, AVX512BW, AVX512F, BMI2, SSE
-TEXT ·storeExpF32AVX512(SB), NOSPLIT, $0-36
+TEXT ·storeAtF32AVX512(SB), NOSPLIT, $0-36
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
 	MOVQ         n+24(FP), DX
-	VBROADCASTSS top+16(FP), Z0
+	VBROADCASTSS e+16(FP), Z0
 	XORQ         BX, BX
 	VBROADCASTSS c32_4b400000<>+0(SB), Z1
-	VBROADCASTSS c32_c2f9999a<>+0(SB), Z2
+	VBROADCASTSS c32_ca000000<>+0(SB), Z2
 	VBROADCASTSS c32_3fb8aa3b<>+0(SB), Z3
 	VBROADCASTSS c32_3f317218<>+0(SB), Z4
-	VPXORD       Z5, Z5, Z5
+	VBROADCASTSS c32_b102e308<>+0(SB), Z5
 	VPXORD       Z6, Z6, Z6
 	VPXORD       Z7, Z7, Z7
 	VPXORD       Z8, Z8, Z8
+	VPXORD       Z9, Z9, Z9
 	CMPQ         DX, $+64
 	JLT          expunder4
 
 expby4:
-	VMOVUPS          (CX)(BX*1), Z9
-	VSUBPS           Z0, Z9, Z9
-	VMAXPS           Z9, Z2, Z9
-	VMOVAPS          Z1, Z10
-	VFMADD231PS      Z3, Z9, Z10
-	VSUBPS           Z1, Z10, Z10
-	VFNMADD231PS     Z4, Z10, Z9
-	VBROADCASTSS     c32_3c07cfce<>+0(SB), Z11
-	VFMADD213PS.BCST c32_3d2b9d0d<>+0(SB), Z9, Z11
-	VFMADD213PS.BCST c32_3e2aad40<>+0(SB), Z9, Z11
-	VFMADD213PS.BCST c32_3efffee3<>+0(SB), Z9, Z11
-	VFMADD213PS.BCST c32_3f7ffffb<>+0(SB), Z9, Z11
-	VFMADD213PS.BCST c32_3f800000<>+0(SB), Z9, Z11
-	VSCALEFPS        Z10, Z11, Z11
-	VADDPS           Z11, Z5, Z5
-	VMOVUPS          Z11, (AX)(BX*1)
-	VMOVUPS          64(CX)(BX*1), Z9
-	VSUBPS           Z0, Z9, Z9
-	VMAXPS           Z9, Z2, Z9
-	VMOVAPS          Z1, Z10
-	VFMADD231PS      Z3, Z9, Z10
-	VSUBPS           Z1, Z10, Z10
-	VFNMADD231PS     Z4, Z10, Z9
-	VBROADCASTSS     c32_3c07cfce<>+0(SB), Z11
-	VFMADD213PS.BCST c32_3d2b9d0d<>+0(SB), Z9, Z11
-	VFMADD213PS.BCST c32_3e2aad40<>+0(SB), Z9, Z11
-	VFMADD213PS.BCST c32_3efffee3<>+0(SB), Z9, Z11
-	VFMADD213PS.BCST c32_3f7ffffb<>+0(SB), Z9, Z11
-	VFMADD213PS.BCST c32_3f800000<>+0(SB), Z9, Z11
-	VSCALEFPS        Z10, Z11, Z11
-	VADDPS           Z11, Z6, Z6
-	VMOVUPS          Z11, 64(AX)(BX*1)
-	VMOVUPS          128(CX)(BX*1), Z9
-	VSUBPS           Z0, Z9, Z9
-	VMAXPS           Z9, Z2, Z9
-	VMOVAPS          Z1, Z10
-	VFMADD231PS      Z3, Z9, Z10
-	VSUBPS           Z1, Z10, Z10
-	VFNMADD231PS     Z4, Z10, Z9
-	VBROADCASTSS     c32_3c07cfce<>+0(SB), Z11
-	VFMADD213PS.BCST c32_3d2b9d0d<>+0(SB), Z9, Z11
-	VFMADD213PS.BCST c32_3e2aad40<>+0(SB), Z9, Z11
-	VFMADD213PS.BCST c32_3efffee3<>+0(SB), Z9, Z11
-	VFMADD213PS.BCST c32_3f7ffffb<>+0(SB), Z9, Z11
-	VFMADD213PS.BCST c32_3f800000<>+0(SB), Z9, Z11
-	VSCALEFPS        Z10, Z11, Z11
-	VADDPS           Z11, Z7, Z7
-	VMOVUPS          Z11, 128(AX)(BX*1)
-	VMOVUPS          192(CX)(BX*1), Z9
-	VSUBPS           Z0, Z9, Z9
-	VMAXPS           Z9, Z2, Z9
-	VMOVAPS          Z1, Z10
-	VFMADD231PS      Z3, Z9, Z10
-	VSUBPS           Z1, Z10, Z10
-	VFNMADD231PS     Z4, Z10, Z9
-	VBROADCASTSS     c32_3c07cfce<>+0(SB), Z11
-	VFMADD213PS.BCST c32_3d2b9d0d<>+0(SB), Z9, Z11
-	VFMADD213PS.BCST c32_3e2aad40<>+0(SB), Z9, Z11
-	VFMADD213PS.BCST c32_3efffee3<>+0(SB), Z9, Z11
-	VFMADD213PS.BCST c32_3f7ffffb<>+0(SB), Z9, Z11
-	VFMADD213PS.BCST c32_3f800000<>+0(SB), Z9, Z11
-	VSCALEFPS        Z10, Z11, Z11
-	VADDPS           Z11, Z8, Z8
-	VMOVUPS          Z11, 192(AX)(BX*1)
+	VMAXPS           (CX)(BX*1), Z2, Z10
+	VMOVAPS          Z1, Z11
+	VFMADD231PS      Z3, Z10, Z11
+	VSUBPS           Z1, Z11, Z11
+	VFNMADD231PS     Z4, Z11, Z10
+	VFNMADD231PS     Z5, Z11, Z10
+	VBROADCASTSS     c32_3c07cfce<>+0(SB), Z12
+	VFMADD213PS.BCST c32_3d2b9d0d<>+0(SB), Z10, Z12
+	VFMADD213PS.BCST c32_3e2aad40<>+0(SB), Z10, Z12
+	VFMADD213PS.BCST c32_3efffee3<>+0(SB), Z10, Z12
+	VFMADD213PS.BCST c32_3f7ffffb<>+0(SB), Z10, Z12
+	VFMADD213PS.BCST c32_3f800000<>+0(SB), Z10, Z12
+	VSUBPS           Z0, Z11, Z11
+	VSCALEFPS        Z11, Z12, Z12
+	VADDPS           Z12, Z6, Z6
+	VMOVUPS          Z12, (AX)(BX*1)
+	VMAXPS           64(CX)(BX*1), Z2, Z10
+	VMOVAPS          Z1, Z11
+	VFMADD231PS      Z3, Z10, Z11
+	VSUBPS           Z1, Z11, Z11
+	VFNMADD231PS     Z4, Z11, Z10
+	VFNMADD231PS     Z5, Z11, Z10
+	VBROADCASTSS     c32_3c07cfce<>+0(SB), Z12
+	VFMADD213PS.BCST c32_3d2b9d0d<>+0(SB), Z10, Z12
+	VFMADD213PS.BCST c32_3e2aad40<>+0(SB), Z10, Z12
+	VFMADD213PS.BCST c32_3efffee3<>+0(SB), Z10, Z12
+	VFMADD213PS.BCST c32_3f7ffffb<>+0(SB), Z10, Z12
+	VFMADD213PS.BCST c32_3f800000<>+0(SB), Z10, Z12
+	VSUBPS           Z0, Z11, Z11
+	VSCALEFPS        Z11, Z12, Z12
+	VADDPS           Z12, Z7, Z7
+	VMOVUPS          Z12, 64(AX)(BX*1)
+	VMAXPS           128(CX)(BX*1), Z2, Z10
+	VMOVAPS          Z1, Z11
+	VFMADD231PS      Z3, Z10, Z11
+	VSUBPS           Z1, Z11, Z11
+	VFNMADD231PS     Z4, Z11, Z10
+	VFNMADD231PS     Z5, Z11, Z10
+	VBROADCASTSS     c32_3c07cfce<>+0(SB), Z12
+	VFMADD213PS.BCST c32_3d2b9d0d<>+0(SB), Z10, Z12
+	VFMADD213PS.BCST c32_3e2aad40<>+0(SB), Z10, Z12
+	VFMADD213PS.BCST c32_3efffee3<>+0(SB), Z10, Z12
+	VFMADD213PS.BCST c32_3f7ffffb<>+0(SB), Z10, Z12
+	VFMADD213PS.BCST c32_3f800000<>+0(SB), Z10, Z12
+	VSUBPS           Z0, Z11, Z11
+	VSCALEFPS        Z11, Z12, Z12
+	VADDPS           Z12, Z8, Z8
+	VMOVUPS          Z12, 128(AX)(BX*1)
+	VMAXPS           192(CX)(BX*1), Z2, Z10
+	VMOVAPS          Z1, Z11
+	VFMADD231PS      Z3, Z10, Z11
+	VSUBPS           Z1, Z11, Z11
+	VFNMADD231PS     Z4, Z11, Z10
+	VFNMADD231PS     Z5, Z11, Z10
+	VBROADCASTSS     c32_3c07cfce<>+0(SB), Z12
+	VFMADD213PS.BCST c32_3d2b9d0d<>+0(SB), Z10, Z12
+	VFMADD213PS.BCST c32_3e2aad40<>+0(SB), Z10, Z12
+	VFMADD213PS.BCST c32_3efffee3<>+0(SB), Z10, Z12
+	VFMADD213PS.BCST c32_3f7ffffb<>+0(SB), Z10, Z12
+	VFMADD213PS.BCST c32_3f800000<>+0(SB), Z10, Z12
+	VSUBPS           Z0, Z11, Z11
+	VSCALEFPS        Z11, Z12, Z12
+	VADDPS           Z12, Z9, Z9
+	VMOVUPS          Z12, 192(AX)(BX*1)
 	ADDQ             $+256, BX
 	SUBQ             $+64, DX
 	CMPQ             DX, $+64
@@ -2409,22 +2041,22 @@ expunder4:
 	JLT  expunder1
 
 expby1:
-	VMOVUPS          (CX)(BX*1), Z9
-	VSUBPS           Z0, Z9, Z9
-	VMAXPS           Z9, Z2, Z9
-	VMOVAPS          Z1, Z10
-	VFMADD231PS      Z3, Z9, Z10
-	VSUBPS           Z1, Z10, Z10
-	VFNMADD231PS     Z4, Z10, Z9
-	VBROADCASTSS     c32_3c07cfce<>+0(SB), Z11
-	VFMADD213PS.BCST c32_3d2b9d0d<>+0(SB), Z9, Z11
-	VFMADD213PS.BCST c32_3e2aad40<>+0(SB), Z9, Z11
-	VFMADD213PS.BCST c32_3efffee3<>+0(SB), Z9, Z11
-	VFMADD213PS.BCST c32_3f7ffffb<>+0(SB), Z9, Z11
-	VFMADD213PS.BCST c32_3f800000<>+0(SB), Z9, Z11
-	VSCALEFPS        Z10, Z11, Z11
-	VADDPS           Z11, Z5, Z5
-	VMOVUPS          Z11, (AX)(BX*1)
+	VMAXPS           (CX)(BX*1), Z2, Z10
+	VMOVAPS          Z1, Z11
+	VFMADD231PS      Z3, Z10, Z11
+	VSUBPS           Z1, Z11, Z11
+	VFNMADD231PS     Z4, Z11, Z10
+	VFNMADD231PS     Z5, Z11, Z10
+	VBROADCASTSS     c32_3c07cfce<>+0(SB), Z12
+	VFMADD213PS.BCST c32_3d2b9d0d<>+0(SB), Z10, Z12
+	VFMADD213PS.BCST c32_3e2aad40<>+0(SB), Z10, Z12
+	VFMADD213PS.BCST c32_3efffee3<>+0(SB), Z10, Z12
+	VFMADD213PS.BCST c32_3f7ffffb<>+0(SB), Z10, Z12
+	VFMADD213PS.BCST c32_3f800000<>+0(SB), Z10, Z12
+	VSUBPS           Z0, Z11, Z11
+	VSCALEFPS        Z11, Z12, Z12
+	VADDPS           Z12, Z6, Z6
+	VMOVUPS          Z12, (AX)(BX*1)
 	ADDQ             $+64, BX
 	SUBQ             $+16, DX
 	CMPQ             DX, $+16
@@ -2436,30 +2068,31 @@ expunder1:
 	MOVQ             $-1, SI
 	BZHIQ            DX, SI, SI
 	KMOVQ            SI, K1
-	VMOVAPS          Z2, Z9
-	VMOVUPS          (CX)(BX*1), K1, Z9
-	VSUBPS           Z0, Z9, Z9
-	VMAXPS           Z9, Z2, Z9
-	VMOVAPS          Z1, Z0
-	VFMADD231PS      Z3, Z9, Z0
-	VSUBPS           Z1, Z0, Z0
-	VFNMADD231PS     Z4, Z0, Z9
+	VMOVUPS.Z        (CX)(BX*1), K1, Z10
+	VBLENDMPS        Z10, Z2, K1, Z10
+	VMAXPS           Z10, Z2, Z10
+	VMOVAPS          Z1, Z2
+	VFMADD231PS      Z3, Z10, Z2
+	VSUBPS           Z1, Z2, Z2
+	VFNMADD231PS     Z4, Z2, Z10
+	VFNMADD231PS     Z5, Z2, Z10
 	VBROADCASTSS     c32_3c07cfce<>+0(SB), Z1
-	VFMADD213PS.BCST c32_3d2b9d0d<>+0(SB), Z9, Z1
-	VFMADD213PS.BCST c32_3e2aad40<>+0(SB), Z9, Z1
-	VFMADD213PS.BCST c32_3efffee3<>+0(SB), Z9, Z1
-	VFMADD213PS.BCST c32_3f7ffffb<>+0(SB), Z9, Z1
-	VFMADD213PS.BCST c32_3f800000<>+0(SB), Z9, Z1
-	VSCALEFPS        Z0, Z1, Z1
-	VADDPS           Z1, Z5, Z5
+	VFMADD213PS.BCST c32_3d2b9d0d<>+0(SB), Z10, Z1
+	VFMADD213PS.BCST c32_3e2aad40<>+0(SB), Z10, Z1
+	VFMADD213PS.BCST c32_3efffee3<>+0(SB), Z10, Z1
+	VFMADD213PS.BCST c32_3f7ffffb<>+0(SB), Z10, Z1
+	VFMADD213PS.BCST c32_3f800000<>+0(SB), Z10, Z1
+	VSUBPS           Z0, Z2, Z2
+	VSCALEFPS        Z2, Z1, Z1
+	VADDPS           Z1, Z6, Z6
 	VMOVUPS          Z1, K1, (AX)(BX*1)
 
 expdone:
-	VADDPS        Z7, Z5, Z5
 	VADDPS        Z8, Z6, Z6
-	VADDPS        Z6, Z5, Z5
-	VEXTRACTF64X4 $0x01, Z5, Y0
-	VADDPS        Y0, Y5, Y0
+	VADDPS        Z9, Z7, Z7
+	VADDPS        Z7, Z6, Z6
+	VEXTRACTF64X4 $0x01, Z6, Y0
+	VADDPS        Y0, Y6, Y0
 	VEXTRACTF128  $0x01, Y0, X1
 	VADDPS        X1, X0, X0
 	VPERMILPD     $0x01, X0, X1
@@ -2467,287 +2100,6 @@ expdone:
 	VPERMILPS     $0x01, X0, X1
 	VADDPS        X1, X0, X0
 	MOVSS         X0, ret+32(FP)
-	VZEROUPPER
-	RET
-
-// func scaleExpF32AVX512(dst *float32, x *float32, w float32, top float32, n int)
-// Requires: AVX, AVX512BW, AVX512F, BMI2
-TEXT ·scaleExpF32AVX512(SB), NOSPLIT, $0-32
-	MOVQ         dst+0(FP), AX
-	MOVQ         x+8(FP), CX
-	MOVQ         n+24(FP), DX
-	VBROADCASTSS w+16(FP), Z0
-	VBROADCASTSS top+20(FP), Z1
-	XORQ         BX, BX
-	VBROADCASTSS c32_4b400000<>+0(SB), Z2
-	VBROADCASTSS c32_c2f9999a<>+0(SB), Z3
-	VBROADCASTSS c32_3fb8aa3b<>+0(SB), Z4
-	VBROADCASTSS c32_3f317218<>+0(SB), Z5
-	CMPQ         DX, $+64
-	JLT          expunder4
-
-expby4:
-	VMOVUPS          (CX)(BX*1), Z6
-	VSUBPS           Z1, Z6, Z6
-	VMAXPS           Z6, Z3, Z6
-	VMOVAPS          Z2, Z7
-	VFMADD231PS      Z4, Z6, Z7
-	VSUBPS           Z2, Z7, Z7
-	VFNMADD231PS     Z5, Z7, Z6
-	VBROADCASTSS     c32_3c07cfce<>+0(SB), Z8
-	VFMADD213PS.BCST c32_3d2b9d0d<>+0(SB), Z6, Z8
-	VFMADD213PS.BCST c32_3e2aad40<>+0(SB), Z6, Z8
-	VFMADD213PS.BCST c32_3efffee3<>+0(SB), Z6, Z8
-	VFMADD213PS.BCST c32_3f7ffffb<>+0(SB), Z6, Z8
-	VFMADD213PS.BCST c32_3f800000<>+0(SB), Z6, Z8
-	VMULPS           Z0, Z8, Z8
-	VSCALEFPS        Z7, Z8, Z8
-	VMOVUPS          Z8, (AX)(BX*1)
-	VMOVUPS          64(CX)(BX*1), Z6
-	VSUBPS           Z1, Z6, Z6
-	VMAXPS           Z6, Z3, Z6
-	VMOVAPS          Z2, Z7
-	VFMADD231PS      Z4, Z6, Z7
-	VSUBPS           Z2, Z7, Z7
-	VFNMADD231PS     Z5, Z7, Z6
-	VBROADCASTSS     c32_3c07cfce<>+0(SB), Z8
-	VFMADD213PS.BCST c32_3d2b9d0d<>+0(SB), Z6, Z8
-	VFMADD213PS.BCST c32_3e2aad40<>+0(SB), Z6, Z8
-	VFMADD213PS.BCST c32_3efffee3<>+0(SB), Z6, Z8
-	VFMADD213PS.BCST c32_3f7ffffb<>+0(SB), Z6, Z8
-	VFMADD213PS.BCST c32_3f800000<>+0(SB), Z6, Z8
-	VMULPS           Z0, Z8, Z8
-	VSCALEFPS        Z7, Z8, Z8
-	VMOVUPS          Z8, 64(AX)(BX*1)
-	VMOVUPS          128(CX)(BX*1), Z6
-	VSUBPS           Z1, Z6, Z6
-	VMAXPS           Z6, Z3, Z6
-	VMOVAPS          Z2, Z7
-	VFMADD231PS      Z4, Z6, Z7
-	VSUBPS           Z2, Z7, Z7
-	VFNMADD231PS     Z5, Z7, Z6
-	VBROADCASTSS     c32_3c07cfce<>+0(SB), Z8
-	VFMADD213PS.BCST c32_3d2b9d0d<>+0(SB), Z6, Z8
-	VFMADD213PS.BCST c32_3e2aad40<>+0(SB), Z6, Z8
-	VFMADD213PS.BCST c32_3efffee3<>+0(SB), Z6, Z8
-	VFMADD213PS.BCST c32_3f7ffffb<>+0(SB), Z6, Z8
-	VFMADD213PS.BCST c32_3f800000<>+0(SB), Z6, Z8
-	VMULPS           Z0, Z8, Z8
-	VSCALEFPS        Z7, Z8, Z8
-	VMOVUPS          Z8, 128(AX)(BX*1)
-	VMOVUPS          192(CX)(BX*1), Z6
-	VSUBPS           Z1, Z6, Z6
-	VMAXPS           Z6, Z3, Z6
-	VMOVAPS          Z2, Z7
-	VFMADD231PS      Z4, Z6, Z7
-	VSUBPS           Z2, Z7, Z7
-	VFNMADD231PS     Z5, Z7, Z6
-	VBROADCASTSS     c32_3c07cfce<>+0(SB), Z8
-	VFMADD213PS.BCST c32_3d2b9d0d<>+0(SB), Z6, Z8
-	VFMADD213PS.BCST c32_3e2aad40<>+0(SB), Z6, Z8
-	VFMADD213PS.BCST c32_3efffee3<>+0(SB), Z6, Z8
-	VFMADD213PS.BCST c32_3f7ffffb<>+0(SB), Z6, Z8
-	VFMADD213PS.BCST c32_3f800000<>+0(SB), Z6, Z8
-	VMULPS           Z0, Z8, Z8
-	VSCALEFPS        Z7, Z8, Z8
-	VMOVUPS          Z8, 192(AX)(BX*1)
-	ADDQ             $+256, BX
-	SUBQ             $+64, DX
-	CMPQ             DX, $+64
-	JGE              expby4
-
-expunder4:
-	CMPQ DX, $+16
-	JLT  expunder1
-
-expby1:
-	VMOVUPS          (CX)(BX*1), Z6
-	VSUBPS           Z1, Z6, Z6
-	VMAXPS           Z6, Z3, Z6
-	VMOVAPS          Z2, Z7
-	VFMADD231PS      Z4, Z6, Z7
-	VSUBPS           Z2, Z7, Z7
-	VFNMADD231PS     Z5, Z7, Z6
-	VBROADCASTSS     c32_3c07cfce<>+0(SB), Z8
-	VFMADD213PS.BCST c32_3d2b9d0d<>+0(SB), Z6, Z8
-	VFMADD213PS.BCST c32_3e2aad40<>+0(SB), Z6, Z8
-	VFMADD213PS.BCST c32_3efffee3<>+0(SB), Z6, Z8
-	VFMADD213PS.BCST c32_3f7ffffb<>+0(SB), Z6, Z8
-	VFMADD213PS.BCST c32_3f800000<>+0(SB), Z6, Z8
-	VMULPS           Z0, Z8, Z8
-	VSCALEFPS        Z7, Z8, Z8
-	VMOVUPS          Z8, (AX)(BX*1)
-	ADDQ             $+64, BX
-	SUBQ             $+16, DX
-	CMPQ             DX, $+16
-	JGE              expby1
-
-expunder1:
-	TESTQ            DX, DX
-	JEQ              expdone
-	MOVQ             $-1, SI
-	BZHIQ            DX, SI, SI
-	KMOVQ            SI, K1
-	VMOVAPS          Z3, Z6
-	VMOVUPS          (CX)(BX*1), K1, Z6
-	VSUBPS           Z1, Z6, Z6
-	VMAXPS           Z6, Z3, Z6
-	VMOVAPS          Z2, Z1
-	VFMADD231PS      Z4, Z6, Z1
-	VSUBPS           Z2, Z1, Z1
-	VFNMADD231PS     Z5, Z1, Z6
-	VBROADCASTSS     c32_3c07cfce<>+0(SB), Z2
-	VFMADD213PS.BCST c32_3d2b9d0d<>+0(SB), Z6, Z2
-	VFMADD213PS.BCST c32_3e2aad40<>+0(SB), Z6, Z2
-	VFMADD213PS.BCST c32_3efffee3<>+0(SB), Z6, Z2
-	VFMADD213PS.BCST c32_3f7ffffb<>+0(SB), Z6, Z2
-	VFMADD213PS.BCST c32_3f800000<>+0(SB), Z6, Z2
-	VMULPS           Z0, Z2, Z2
-	VSCALEFPS        Z1, Z2, Z2
-	VMOVUPS          Z2, K1, (AX)(BX*1)
-
-expdone:
-	VZEROUPPER
-	RET
-
-// func scaleExpStreamF32AVX512(dst *float32, x *float32, w float32, top float32, n int)
-// Requires: AVX, AVX512BW, AVX512F, BMI2, MMX+
-TEXT ·scaleExpStreamF32AVX512(SB), NOSPLIT, $0-32
-	MOVQ         dst+0(FP), AX
-	MOVQ         x+8(FP), CX
-	MOVQ         n+24(FP), DX
-	VBROADCASTSS w+16(FP), Z0
-	VBROADCASTSS top+20(FP), Z1
-	XORQ         BX, BX
-	VBROADCASTSS c32_4b400000<>+0(SB), Z2
-	VBROADCASTSS c32_c2f9999a<>+0(SB), Z3
-	VBROADCASTSS c32_3fb8aa3b<>+0(SB), Z4
-	VBROADCASTSS c32_3f317218<>+0(SB), Z5
-	CMPQ         DX, $+64
-	JLT          expunder4
-
-expby4:
-	VMOVUPS          (CX)(BX*1), Z6
-	VSUBPS           Z1, Z6, Z6
-	VMAXPS           Z6, Z3, Z6
-	VMOVAPS          Z2, Z7
-	VFMADD231PS      Z4, Z6, Z7
-	VSUBPS           Z2, Z7, Z7
-	VFNMADD231PS     Z5, Z7, Z6
-	VBROADCASTSS     c32_3c07cfce<>+0(SB), Z8
-	VFMADD213PS.BCST c32_3d2b9d0d<>+0(SB), Z6, Z8
-	VFMADD213PS.BCST c32_3e2aad40<>+0(SB), Z6, Z8
-	VFMADD213PS.BCST c32_3efffee3<>+0(SB), Z6, Z8
-	VFMADD213PS.BCST c32_3f7ffffb<>+0(SB), Z6, Z8
-	VFMADD213PS.BCST c32_3f800000<>+0(SB), Z6, Z8
-	VMULPS           Z0, Z8, Z8
-	VSCALEFPS        Z7, Z8, Z8
-	VMOVNTPS         Z8, (AX)(BX*1)
-	VMOVUPS          64(CX)(BX*1), Z6
-	VSUBPS           Z1, Z6, Z6
-	VMAXPS           Z6, Z3, Z6
-	VMOVAPS          Z2, Z7
-	VFMADD231PS      Z4, Z6, Z7
-	VSUBPS           Z2, Z7, Z7
-	VFNMADD231PS     Z5, Z7, Z6
-	VBROADCASTSS     c32_3c07cfce<>+0(SB), Z8
-	VFMADD213PS.BCST c32_3d2b9d0d<>+0(SB), Z6, Z8
-	VFMADD213PS.BCST c32_3e2aad40<>+0(SB), Z6, Z8
-	VFMADD213PS.BCST c32_3efffee3<>+0(SB), Z6, Z8
-	VFMADD213PS.BCST c32_3f7ffffb<>+0(SB), Z6, Z8
-	VFMADD213PS.BCST c32_3f800000<>+0(SB), Z6, Z8
-	VMULPS           Z0, Z8, Z8
-	VSCALEFPS        Z7, Z8, Z8
-	VMOVNTPS         Z8, 64(AX)(BX*1)
-	VMOVUPS          128(CX)(BX*1), Z6
-	VSUBPS           Z1, Z6, Z6
-	VMAXPS           Z6, Z3, Z6
-	VMOVAPS          Z2, Z7
-	VFMADD231PS      Z4, Z6, Z7
-	VSUBPS           Z2, Z7, Z7
-	VFNMADD231PS     Z5, Z7, Z6
-	VBROADCASTSS     c32_3c07cfce<>+0(SB), Z8
-	VFMADD213PS.BCST c32_3d2b9d0d<>+0(SB), Z6, Z8
-	VFMADD213PS.BCST c32_3e2aad40<>+0(SB), Z6, Z8
-	VFMADD213PS.BCST c32_3efffee3<>+0(SB), Z6, Z8
-	VFMADD213PS.BCST c32_3f7ffffb<>+0(SB), Z6, Z8
-	VFMADD213PS.BCST c32_3f800000<>+0(SB), Z6, Z8
-	VMULPS           Z0, Z8, Z8
-	VSCALEFPS        Z7, Z8, Z8
-	VMOVNTPS         Z8, 128(AX)(BX*1)
-	VMOVUPS          192(CX)(BX*1), Z6
-	VSUBPS           Z1, Z6, Z6
-	VMAXPS           Z6, Z3, Z6
-	VMOVAPS          Z2, Z7
-	VFMADD231PS      Z4, Z6, Z7
-	VSUBPS           Z2, Z7, Z7
-	VFNMADD231PS     Z5, Z7, Z6
-	VBROADCASTSS     c32_3c07cfce<>+0(SB), Z8
-	VFMADD213PS.BCST c32_3d2b9d0d<>+0(SB), Z6, Z8
-	VFMADD213PS.BCST c32_3e2aad40<>+0(SB), Z6, Z8
-	VFMADD213PS.BCST c32_3efffee3<>+0(SB), Z6, Z8
-	VFMADD213PS.BCST c32_3f7ffffb<>+0(SB), Z6, Z8
-	VFMADD213PS.BCST c32_3f800000<>+0(SB), Z6, Z8
-	VMULPS           Z0, Z8, Z8
-	VSCALEFPS        Z7, Z8, Z8
-	VMOVNTPS         Z8, 192(AX)(BX*1)
-	ADDQ             $+256, BX
-	SUBQ             $+64, DX
-	CMPQ             DX, $+64
-	JGE              expby4
-
-expunder4:
-	CMPQ DX, $+16
-	JLT  expunder1
-
-expby1:
-	VMOVUPS          (CX)(BX*1), Z6
-	VSUBPS           Z1, Z6, Z6
-	VMAXPS           Z6, Z3, Z6
-	VMOVAPS          Z2, Z7
-	VFMADD231PS      Z4, Z6, Z7
-	VSUBPS           Z2, Z7, Z7
-	VFNMADD231PS     Z5, Z7, Z6
-	VBROADCASTSS     c32_3c07cfce<>+0(SB), Z8
-	VFMADD213PS.BCST c32_3d2b9d0d<>+0(SB), Z6, Z8
-	VFMADD213PS.BCST c32_3e2aad40<>+0(SB), Z6, Z8
-	VFMADD213PS.BCST c32_3efffee3<>+0(SB), Z6, Z8
-	VFMADD213PS.BCST c32_3f7ffffb<>+0(SB), Z6, Z8
-	VFMADD213PS.BCST c32_3f800000<>+0(SB), Z6, Z8
-	VMULPS           Z0, Z8, Z8
-	VSCALEFPS        Z7, Z8, Z8
-	VMOVNTPS         Z8, (AX)(BX*1)
-	ADDQ             $+64, BX
-	SUBQ             $+16, DX
-	CMPQ             DX, $+16
-	JGE              expby1
-
-expunder1:
-	TESTQ            DX, DX
-	JEQ              expdone
-	MOVQ             $-1, SI
-	BZHIQ            DX, SI, SI
-	KMOVQ            SI, K1
-	VMOVAPS          Z3, Z6
-	VMOVUPS          (CX)(BX*1), K1, Z6
-	VSUBPS           Z1, Z6, Z6
-	VMAXPS           Z6, Z3, Z6
-	VMOVAPS          Z2, Z1
-	VFMADD231PS      Z4, Z6, Z1
-	VSUBPS           Z2, Z1, Z1
-	VFNMADD231PS     Z5, Z1, Z6
-	VBROADCASTSS     c32_3c07cfce<>+0(SB), Z2
-	VFMADD213PS.BCST c32_3d2b9d0d<>+0(SB), Z6, Z2
-	VFMADD213PS.BCST c32_3e2aad40<>+0(SB), Z6, Z2
-	VFMADD213PS.BCST c32_3efffee3<>+0(SB), Z6, Z2
-	VFMADD213PS.BCST c32_3f7ffffb<>+0(SB), Z6, Z2
-	VFMADD213PS.BCST c32_3f800000<>+0(SB), Z6, Z2
-	VMULPS           Z0, Z2, Z2
-	VSCALEFPS        Z1, Z2, Z2
-	VMOVUPS          Z2, K1, (AX)(BX*1)
-
-expdone:
-	SFENCE
 	VZEROUPPER
 	RET
 
@@ -3699,15 +3051,15 @@ DATA c64_fff0000000000000<>+16(SB)/8, $0xfff0000000000000
 DATA c64_fff0000000000000<>+24(SB)/8, $0xfff0000000000000
 GLOBL c64_fff0000000000000<>(SB), RODATA|NOPTR, $32
 
-// func sumExpF64AVX2(x *float64, top float64, n int) float64
+// func sumAtF64AVX2(x *float64, e float64, n int) float64
 // Requires: AVX, AVX2, FMA3, SSE2
-TEXT ·sumExpF64AVX2(SB), NOSPLIT, $0-32
+TEXT ·sumAtF64AVX2(SB), NOSPLIT, $0-32
 	MOVQ         x+0(FP), AX
 	MOVQ         n+16(FP), CX
-	VBROADCASTSD top+8(FP), Y0
+	VBROADCASTSD e+8(FP), Y0
 	XORQ         DX, DX
 	VBROADCASTSD c64_4338000000000000<>+0(SB), Y1
-	VBROADCASTSD c64_c08bf99999999999<>+0(SB), Y2
+	VBROADCASTSD c64_c140000000000000<>+0(SB), Y2
 	VPXOR        Y3, Y3, Y3
 	VPXOR        Y4, Y4, Y4
 	VPXOR        Y5, Y5, Y5
@@ -3716,9 +3068,7 @@ TEXT ·sumExpF64AVX2(SB), NOSPLIT, $0-32
 	JLT          expunder4
 
 expby4:
-	VMOVUPD      (AX)(DX*1), Y7
-	VSUBPD       Y0, Y7, Y7
-	VMAXPD       Y7, Y2, Y7
+	VMAXPD       (AX)(DX*1), Y2, Y7
 	VMOVAPD      Y1, Y8
 	VFMADD231PD  c64_3ff71547652b82fe<>+0(SB), Y7, Y8
 	VSUBPD       Y1, Y8, Y8
@@ -3736,13 +3086,12 @@ expby4:
 	VFMADD213PD  c64_3fe0000000000000<>+0(SB), Y7, Y9
 	VFMADD213PD  c64_3ff0000000000000<>+0(SB), Y7, Y9
 	VFMADD213PD  c64_3ff0000000000000<>+0(SB), Y7, Y9
+	VSUBPD       Y0, Y8, Y8
 	VMAXPD       c64_c08ff80000000000<>+0(SB), Y8, Y8
 	VADDPD       c64_43380000000003ff<>+0(SB), Y8, Y8
 	VPSLLQ       $0x34, Y8, Y8
 	VFMADD231PD  Y8, Y9, Y3
-	VMOVUPD      32(AX)(DX*1), Y7
-	VSUBPD       Y0, Y7, Y7
-	VMAXPD       Y7, Y2, Y7
+	VMAXPD       32(AX)(DX*1), Y2, Y7
 	VMOVAPD      Y1, Y8
 	VFMADD231PD  c64_3ff71547652b82fe<>+0(SB), Y7, Y8
 	VSUBPD       Y1, Y8, Y8
@@ -3760,13 +3109,12 @@ expby4:
 	VFMADD213PD  c64_3fe0000000000000<>+0(SB), Y7, Y9
 	VFMADD213PD  c64_3ff0000000000000<>+0(SB), Y7, Y9
 	VFMADD213PD  c64_3ff0000000000000<>+0(SB), Y7, Y9
+	VSUBPD       Y0, Y8, Y8
 	VMAXPD       c64_c08ff80000000000<>+0(SB), Y8, Y8
 	VADDPD       c64_43380000000003ff<>+0(SB), Y8, Y8
 	VPSLLQ       $0x34, Y8, Y8
 	VFMADD231PD  Y8, Y9, Y4
-	VMOVUPD      64(AX)(DX*1), Y7
-	VSUBPD       Y0, Y7, Y7
-	VMAXPD       Y7, Y2, Y7
+	VMAXPD       64(AX)(DX*1), Y2, Y7
 	VMOVAPD      Y1, Y8
 	VFMADD231PD  c64_3ff71547652b82fe<>+0(SB), Y7, Y8
 	VSUBPD       Y1, Y8, Y8
@@ -3784,13 +3132,12 @@ expby4:
 	VFMADD213PD  c64_3fe0000000000000<>+0(SB), Y7, Y9
 	VFMADD213PD  c64_3ff0000000000000<>+0(SB), Y7, Y9
 	VFMADD213PD  c64_3ff0000000000000<>+0(SB), Y7, Y9
+	VSUBPD       Y0, Y8, Y8
 	VMAXPD       c64_c08ff80000000000<>+0(SB), Y8, Y8
 	VADDPD       c64_43380000000003ff<>+0(SB), Y8, Y8
 	VPSLLQ       $0x34, Y8, Y8
 	VFMADD231PD  Y8, Y9, Y5
-	VMOVUPD      96(AX)(DX*1), Y7
-	VSUBPD       Y0, Y7, Y7
-	VMAXPD       Y7, Y2, Y7
+	VMAXPD       96(AX)(DX*1), Y2, Y7
 	VMOVAPD      Y1, Y8
 	VFMADD231PD  c64_3ff71547652b82fe<>+0(SB), Y7, Y8
 	VSUBPD       Y1, Y8, Y8
@@ -3808,6 +3155,7 @@ expby4:
 	VFMADD213PD  c64_3fe0000000000000<>+0(SB), Y7, Y9
 	VFMADD213PD  c64_3ff0000000000000<>+0(SB), Y7, Y9
 	VFMADD213PD  c64_3ff0000000000000<>+0(SB), Y7, Y9
+	VSUBPD       Y0, Y8, Y8
 	VMAXPD       c64_c08ff80000000000<>+0(SB), Y8, Y8
 	VADDPD       c64_43380000000003ff<>+0(SB), Y8, Y8
 	VPSLLQ       $0x34, Y8, Y8
@@ -3822,9 +3170,7 @@ expunder4:
 	JLT  expunder1
 
 expby1:
-	VMOVUPD      (AX)(DX*1), Y7
-	VSUBPD       Y0, Y7, Y7
-	VMAXPD       Y7, Y2, Y7
+	VMAXPD       (AX)(DX*1), Y2, Y7
 	VMOVAPD      Y1, Y8
 	VFMADD231PD  c64_3ff71547652b82fe<>+0(SB), Y7, Y8
 	VSUBPD       Y1, Y8, Y8
@@ -3842,6 +3188,7 @@ expby1:
 	VFMADD213PD  c64_3fe0000000000000<>+0(SB), Y7, Y9
 	VFMADD213PD  c64_3ff0000000000000<>+0(SB), Y7, Y9
 	VFMADD213PD  c64_3ff0000000000000<>+0(SB), Y7, Y9
+	VSUBPD       Y0, Y8, Y8
 	VMAXPD       c64_c08ff80000000000<>+0(SB), Y8, Y8
 	VADDPD       c64_43380000000003ff<>+0(SB), Y8, Y8
 	VPSLLQ       $0x34, Y8, Y8
@@ -3859,13 +3206,12 @@ expunder1:
 	VMOVUPS      (BX)(CX*8), Y7
 	VMASKMOVPD   (AX)(DX*1), Y7, Y8
 	VBLENDVPD    Y7, Y8, Y2, Y8
-	VSUBPD       Y0, Y8, Y8
 	VMAXPD       Y8, Y2, Y8
-	VMOVAPD      Y1, Y0
-	VFMADD231PD  c64_3ff71547652b82fe<>+0(SB), Y8, Y0
-	VSUBPD       Y1, Y0, Y0
-	VFNMADD231PD c64_3fe62e42fefa39ef<>+0(SB), Y0, Y8
-	VFNMADD231PD c64_3c7abc9e3b39803f<>+0(SB), Y0, Y8
+	VMOVAPD      Y1, Y2
+	VFMADD231PD  c64_3ff71547652b82fe<>+0(SB), Y8, Y2
+	VSUBPD       Y1, Y2, Y2
+	VFNMADD231PD c64_3fe62e42fefa39ef<>+0(SB), Y2, Y8
+	VFNMADD231PD c64_3c7abc9e3b39803f<>+0(SB), Y2, Y8
 	VBROADCASTSD c64_3e5af389ecfd94c2<>+0(SB), Y1
 	VFMADD213PD  c64_3e928917c89b4f29<>+0(SB), Y8, Y1
 	VFMADD213PD  c64_3ec71de0db2f6a8f<>+0(SB), Y8, Y1
@@ -3878,10 +3224,11 @@ expunder1:
 	VFMADD213PD  c64_3fe0000000000000<>+0(SB), Y8, Y1
 	VFMADD213PD  c64_3ff0000000000000<>+0(SB), Y8, Y1
 	VFMADD213PD  c64_3ff0000000000000<>+0(SB), Y8, Y1
-	VMAXPD       c64_c08ff80000000000<>+0(SB), Y0, Y0
-	VADDPD       c64_43380000000003ff<>+0(SB), Y0, Y0
-	VPSLLQ       $0x34, Y0, Y0
-	VFMADD231PD  Y0, Y1, Y3
+	VSUBPD       Y0, Y2, Y2
+	VMAXPD       c64_c08ff80000000000<>+0(SB), Y2, Y2
+	VADDPD       c64_43380000000003ff<>+0(SB), Y2, Y2
+	VPSLLQ       $0x34, Y2, Y2
+	VFMADD231PD  Y2, Y1, Y3
 
 expdone:
 	VADDPD       Y5, Y3, Y3
@@ -3896,22 +3243,16 @@ expdone:
 	VZEROUPPER
 	RET
 
-DATA c64_c08bf99999999999<>+0(SB)/8, $0xc08bf99999999999
-DATA c64_c08bf99999999999<>+8(SB)/8, $0xc08bf99999999999
-DATA c64_c08bf99999999999<>+16(SB)/8, $0xc08bf99999999999
-DATA c64_c08bf99999999999<>+24(SB)/8, $0xc08bf99999999999
-GLOBL c64_c08bf99999999999<>(SB), RODATA|NOPTR, $32
-
-// func storeExpF64AVX2(dst *float64, x *float64, top float64, n int) float64
+// func storeAtF64AVX2(dst *float64, x *float64, e float64, n int) float64
 // Requires: AVX, AVX2, FMA3, SSE2
-TEXT ·storeExpF64AVX2(SB), NOSPLIT, $0-40
+TEXT ·storeAtF64AVX2(SB), NOSPLIT, $0-40
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
 	MOVQ         n+24(FP), DX
-	VBROADCASTSD top+16(FP), Y0
+	VBROADCASTSD e+16(FP), Y0
 	XORQ         BX, BX
 	VBROADCASTSD c64_4338000000000000<>+0(SB), Y1
-	VBROADCASTSD c64_c08bf99999999999<>+0(SB), Y2
+	VBROADCASTSD c64_c140000000000000<>+0(SB), Y2
 	VPXOR        Y3, Y3, Y3
 	VPXOR        Y4, Y4, Y4
 	VPXOR        Y5, Y5, Y5
@@ -3920,9 +3261,7 @@ TEXT ·storeExpF64AVX2(SB), NOSPLIT, $0-40
 	JLT          expunder4
 
 expby4:
-	VMOVUPD      (CX)(BX*1), Y7
-	VSUBPD       Y0, Y7, Y7
-	VMAXPD       Y7, Y2, Y7
+	VMAXPD       (CX)(BX*1), Y2, Y7
 	VMOVAPD      Y1, Y8
 	VFMADD231PD  c64_3ff71547652b82fe<>+0(SB), Y7, Y8
 	VSUBPD       Y1, Y8, Y8
@@ -3940,6 +3279,8 @@ expby4:
 	VFMADD213PD  c64_3fe0000000000000<>+0(SB), Y7, Y9
 	VFMADD213PD  c64_3ff0000000000000<>+0(SB), Y7, Y9
 	VFMADD213PD  c64_3ff0000000000000<>+0(SB), Y7, Y9
+	VSUBPD       Y0, Y8, Y8
+	VMAXPD       c64_c09ff00000000000<>+0(SB), Y8, Y8
 	VMULPD       c64_3fe0000000000000<>+0(SB), Y8, Y7
 	VADDPD       c64_43380000000003ff<>+0(SB), Y7, Y7
 	VSUBPD       c64_43380000000003ff<>+0(SB), Y7, Y10
@@ -3951,9 +3292,7 @@ expby4:
 	VMULPD       Y10, Y9, Y9
 	VADDPD       Y9, Y3, Y3
 	VMOVUPD      Y9, (AX)(BX*1)
-	VMOVUPD      32(CX)(BX*1), Y7
-	VSUBPD       Y0, Y7, Y7
-	VMAXPD       Y7, Y2, Y7
+	VMAXPD       32(CX)(BX*1), Y2, Y7
 	VMOVAPD      Y1, Y8
 	VFMADD231PD  c64_3ff71547652b82fe<>+0(SB), Y7, Y8
 	VSUBPD       Y1, Y8, Y8
@@ -3971,6 +3310,8 @@ expby4:
 	VFMADD213PD  c64_3fe0000000000000<>+0(SB), Y7, Y9
 	VFMADD213PD  c64_3ff0000000000000<>+0(SB), Y7, Y9
 	VFMADD213PD  c64_3ff0000000000000<>+0(SB), Y7, Y9
+	VSUBPD       Y0, Y8, Y8
+	VMAXPD       c64_c09ff00000000000<>+0(SB), Y8, Y8
 	VMULPD       c64_3fe0000000000000<>+0(SB), Y8, Y7
 	VADDPD       c64_43380000000003ff<>+0(SB), Y7, Y7
 	VSUBPD       c64_43380000000003ff<>+0(SB), Y7, Y10
@@ -3982,9 +3323,7 @@ expby4:
 	VMULPD       Y10, Y9, Y9
 	VADDPD       Y9, Y4, Y4
 	VMOVUPD      Y9, 32(AX)(BX*1)
-	VMOVUPD      64(CX)(BX*1), Y7
-	VSUBPD       Y0, Y7, Y7
-	VMAXPD       Y7, Y2, Y7
+	VMAXPD       64(CX)(BX*1), Y2, Y7
 	VMOVAPD      Y1, Y8
 	VFMADD231PD  c64_3ff71547652b82fe<>+0(SB), Y7, Y8
 	VSUBPD       Y1, Y8, Y8
@@ -4002,6 +3341,8 @@ expby4:
 	VFMADD213PD  c64_3fe0000000000000<>+0(SB), Y7, Y9
 	VFMADD213PD  c64_3ff0000000000000<>+0(SB), Y7, Y9
 	VFMADD213PD  c64_3ff0000000000000<>+0(SB), Y7, Y9
+	VSUBPD       Y0, Y8, Y8
+	VMAXPD       c64_c09ff00000000000<>+0(SB), Y8, Y8
 	VMULPD       c64_3fe0000000000000<>+0(SB), Y8, Y7
 	VADDPD       c64_43380000000003ff<>+0(SB), Y7, Y7
 	VSUBPD       c64_43380000000003ff<>+0(SB), Y7, Y10
@@ -4013,9 +3354,7 @@ expby4:
 	VMULPD       Y10, Y9, Y9
 	VADDPD       Y9, Y5, Y5
 	VMOVUPD      Y9, 64(AX)(BX*1)
-	VMOVUPD      96(CX)(BX*1), Y7
-	VSUBPD       Y0, Y7, Y7
-	VMAXPD       Y7, Y2, Y7
+	VMAXPD       96(CX)(BX*1), Y2, Y7
 	VMOVAPD      Y1, Y8
 	VFMADD231PD  c64_3ff71547652b82fe<>+0(SB), Y7, Y8
 	VSUBPD       Y1, Y8, Y8
@@ -4033,6 +3372,8 @@ expby4:
 	VFMADD213PD  c64_3fe0000000000000<>+0(SB), Y7, Y9
 	VFMADD213PD  c64_3ff0000000000000<>+0(SB), Y7, Y9
 	VFMADD213PD  c64_3ff0000000000000<>+0(SB), Y7, Y9
+	VSUBPD       Y0, Y8, Y8
+	VMAXPD       c64_c09ff00000000000<>+0(SB), Y8, Y8
 	VMULPD       c64_3fe0000000000000<>+0(SB), Y8, Y7
 	VADDPD       c64_43380000000003ff<>+0(SB), Y7, Y7
 	VSUBPD       c64_43380000000003ff<>+0(SB), Y7, Y10
@@ -4054,9 +3395,7 @@ expunder4:
 	JLT  expunder1
 
 expby1:
-	VMOVUPD      (CX)(BX*1), Y7
-	VSUBPD       Y0, Y7, Y7
-	VMAXPD       Y7, Y2, Y7
+	VMAXPD       (CX)(BX*1), Y2, Y7
 	VMOVAPD      Y1, Y8
 	VFMADD231PD  c64_3ff71547652b82fe<>+0(SB), Y7, Y8
 	VSUBPD       Y1, Y8, Y8
@@ -4074,6 +3413,8 @@ expby1:
 	VFMADD213PD  c64_3fe0000000000000<>+0(SB), Y7, Y9
 	VFMADD213PD  c64_3ff0000000000000<>+0(SB), Y7, Y9
 	VFMADD213PD  c64_3ff0000000000000<>+0(SB), Y7, Y9
+	VSUBPD       Y0, Y8, Y8
+	VMAXPD       c64_c09ff00000000000<>+0(SB), Y8, Y8
 	VMULPD       c64_3fe0000000000000<>+0(SB), Y8, Y7
 	VADDPD       c64_43380000000003ff<>+0(SB), Y7, Y7
 	VSUBPD       c64_43380000000003ff<>+0(SB), Y7, Y10
@@ -4098,13 +3439,12 @@ expunder1:
 	VMOVUPS      (SI)(DX*8), Y7
 	VMASKMOVPD   (CX)(BX*1), Y7, Y8
 	VBLENDVPD    Y7, Y8, Y2, Y8
-	VSUBPD       Y0, Y8, Y8
 	VMAXPD       Y8, Y2, Y8
-	VMOVAPD      Y1, Y0
-	VFMADD231PD  c64_3ff71547652b82fe<>+0(SB), Y8, Y0
-	VSUBPD       Y1, Y0, Y0
-	VFNMADD231PD c64_3fe62e42fefa39ef<>+0(SB), Y0, Y8
-	VFNMADD231PD c64_3c7abc9e3b39803f<>+0(SB), Y0, Y8
+	VMOVAPD      Y1, Y2
+	VFMADD231PD  c64_3ff71547652b82fe<>+0(SB), Y8, Y2
+	VSUBPD       Y1, Y2, Y2
+	VFNMADD231PD c64_3fe62e42fefa39ef<>+0(SB), Y2, Y8
+	VFNMADD231PD c64_3c7abc9e3b39803f<>+0(SB), Y2, Y8
 	VBROADCASTSD c64_3e5af389ecfd94c2<>+0(SB), Y1
 	VFMADD213PD  c64_3e928917c89b4f29<>+0(SB), Y8, Y1
 	VFMADD213PD  c64_3ec71de0db2f6a8f<>+0(SB), Y8, Y1
@@ -4117,13 +3457,15 @@ expunder1:
 	VFMADD213PD  c64_3fe0000000000000<>+0(SB), Y8, Y1
 	VFMADD213PD  c64_3ff0000000000000<>+0(SB), Y8, Y1
 	VFMADD213PD  c64_3ff0000000000000<>+0(SB), Y8, Y1
-	VMULPD       c64_3fe0000000000000<>+0(SB), Y0, Y2
-	VADDPD       c64_43380000000003ff<>+0(SB), Y2, Y2
-	VSUBPD       c64_43380000000003ff<>+0(SB), Y2, Y8
-	VSUBPD       Y8, Y0, Y8
+	VSUBPD       Y0, Y2, Y2
+	VMAXPD       c64_c09ff00000000000<>+0(SB), Y2, Y2
+	VMULPD       c64_3fe0000000000000<>+0(SB), Y2, Y0
+	VADDPD       c64_43380000000003ff<>+0(SB), Y0, Y0
+	VSUBPD       c64_43380000000003ff<>+0(SB), Y0, Y8
+	VSUBPD       Y8, Y2, Y8
 	VADDPD       c64_43380000000003ff<>+0(SB), Y8, Y8
-	VPSLLQ       $0x34, Y2, Y2
-	VMULPD       Y2, Y1, Y1
+	VPSLLQ       $0x34, Y0, Y0
+	VMULPD       Y0, Y1, Y1
 	VPSLLQ       $0x34, Y8, Y8
 	VMULPD       Y8, Y1, Y1
 	VADDPD       Y1, Y3, Y3
@@ -4139,463 +3481,6 @@ expdone:
 	VPERMILPD    $0x01, X0, X1
 	VADDPD       X1, X0, X0
 	MOVSD        X0, ret+32(FP)
-	VZEROUPPER
-	RET
-
-// func scaleExpF64AVX2(dst *float64, x *float64, w float64, top float64, n int)
-// Requires: AVX, AVX2, FMA3
-TEXT ·scaleExpF64AVX2(SB), NOSPLIT, $0-40
-	MOVQ         dst+0(FP), AX
-	MOVQ         x+8(FP), CX
-	MOVQ         n+32(FP), DX
-	VBROADCASTSD w+16(FP), Y0
-	VBROADCASTSD top+24(FP), Y1
-	XORQ         BX, BX
-	VBROADCASTSD c64_4338000000000000<>+0(SB), Y2
-	VBROADCASTSD c64_c08bf99999999999<>+0(SB), Y3
-	CMPQ         DX, $+16
-	JLT          expunder4
-
-expby4:
-	VMOVUPD      (CX)(BX*1), Y4
-	VSUBPD       Y1, Y4, Y4
-	VMAXPD       Y4, Y3, Y4
-	VMOVAPD      Y2, Y5
-	VFMADD231PD  c64_3ff71547652b82fe<>+0(SB), Y4, Y5
-	VSUBPD       Y2, Y5, Y5
-	VFNMADD231PD c64_3fe62e42fefa39ef<>+0(SB), Y5, Y4
-	VFNMADD231PD c64_3c7abc9e3b39803f<>+0(SB), Y5, Y4
-	VBROADCASTSD c64_3e5af389ecfd94c2<>+0(SB), Y6
-	VFMADD213PD  c64_3e928917c89b4f29<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3ec71de0db2f6a8f<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3efa019b9149a33b<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3f2a01a01a7c2efe<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3f56c16c17889ef1<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3f811111111109b5<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3fa5555555553d68<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3fc5555555555555<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3fe0000000000000<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3ff0000000000000<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3ff0000000000000<>+0(SB), Y4, Y6
-	VMULPD       Y0, Y6, Y6
-	VMULPD       c64_3fe0000000000000<>+0(SB), Y5, Y4
-	VADDPD       c64_43380000000003ff<>+0(SB), Y4, Y4
-	VSUBPD       c64_43380000000003ff<>+0(SB), Y4, Y7
-	VSUBPD       Y7, Y5, Y7
-	VADDPD       c64_43380000000003ff<>+0(SB), Y7, Y7
-	VPSLLQ       $0x34, Y4, Y4
-	VMULPD       Y4, Y6, Y6
-	VPSLLQ       $0x34, Y7, Y7
-	VMULPD       Y7, Y6, Y6
-	VMOVUPD      Y6, (AX)(BX*1)
-	VMOVUPD      32(CX)(BX*1), Y4
-	VSUBPD       Y1, Y4, Y4
-	VMAXPD       Y4, Y3, Y4
-	VMOVAPD      Y2, Y5
-	VFMADD231PD  c64_3ff71547652b82fe<>+0(SB), Y4, Y5
-	VSUBPD       Y2, Y5, Y5
-	VFNMADD231PD c64_3fe62e42fefa39ef<>+0(SB), Y5, Y4
-	VFNMADD231PD c64_3c7abc9e3b39803f<>+0(SB), Y5, Y4
-	VBROADCASTSD c64_3e5af389ecfd94c2<>+0(SB), Y6
-	VFMADD213PD  c64_3e928917c89b4f29<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3ec71de0db2f6a8f<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3efa019b9149a33b<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3f2a01a01a7c2efe<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3f56c16c17889ef1<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3f811111111109b5<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3fa5555555553d68<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3fc5555555555555<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3fe0000000000000<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3ff0000000000000<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3ff0000000000000<>+0(SB), Y4, Y6
-	VMULPD       Y0, Y6, Y6
-	VMULPD       c64_3fe0000000000000<>+0(SB), Y5, Y4
-	VADDPD       c64_43380000000003ff<>+0(SB), Y4, Y4
-	VSUBPD       c64_43380000000003ff<>+0(SB), Y4, Y7
-	VSUBPD       Y7, Y5, Y7
-	VADDPD       c64_43380000000003ff<>+0(SB), Y7, Y7
-	VPSLLQ       $0x34, Y4, Y4
-	VMULPD       Y4, Y6, Y6
-	VPSLLQ       $0x34, Y7, Y7
-	VMULPD       Y7, Y6, Y6
-	VMOVUPD      Y6, 32(AX)(BX*1)
-	VMOVUPD      64(CX)(BX*1), Y4
-	VSUBPD       Y1, Y4, Y4
-	VMAXPD       Y4, Y3, Y4
-	VMOVAPD      Y2, Y5
-	VFMADD231PD  c64_3ff71547652b82fe<>+0(SB), Y4, Y5
-	VSUBPD       Y2, Y5, Y5
-	VFNMADD231PD c64_3fe62e42fefa39ef<>+0(SB), Y5, Y4
-	VFNMADD231PD c64_3c7abc9e3b39803f<>+0(SB), Y5, Y4
-	VBROADCASTSD c64_3e5af389ecfd94c2<>+0(SB), Y6
-	VFMADD213PD  c64_3e928917c89b4f29<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3ec71de0db2f6a8f<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3efa019b9149a33b<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3f2a01a01a7c2efe<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3f56c16c17889ef1<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3f811111111109b5<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3fa5555555553d68<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3fc5555555555555<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3fe0000000000000<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3ff0000000000000<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3ff0000000000000<>+0(SB), Y4, Y6
-	VMULPD       Y0, Y6, Y6
-	VMULPD       c64_3fe0000000000000<>+0(SB), Y5, Y4
-	VADDPD       c64_43380000000003ff<>+0(SB), Y4, Y4
-	VSUBPD       c64_43380000000003ff<>+0(SB), Y4, Y7
-	VSUBPD       Y7, Y5, Y7
-	VADDPD       c64_43380000000003ff<>+0(SB), Y7, Y7
-	VPSLLQ       $0x34, Y4, Y4
-	VMULPD       Y4, Y6, Y6
-	VPSLLQ       $0x34, Y7, Y7
-	VMULPD       Y7, Y6, Y6
-	VMOVUPD      Y6, 64(AX)(BX*1)
-	VMOVUPD      96(CX)(BX*1), Y4
-	VSUBPD       Y1, Y4, Y4
-	VMAXPD       Y4, Y3, Y4
-	VMOVAPD      Y2, Y5
-	VFMADD231PD  c64_3ff71547652b82fe<>+0(SB), Y4, Y5
-	VSUBPD       Y2, Y5, Y5
-	VFNMADD231PD c64_3fe62e42fefa39ef<>+0(SB), Y5, Y4
-	VFNMADD231PD c64_3c7abc9e3b39803f<>+0(SB), Y5, Y4
-	VBROADCASTSD c64_3e5af389ecfd94c2<>+0(SB), Y6
-	VFMADD213PD  c64_3e928917c89b4f29<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3ec71de0db2f6a8f<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3efa019b9149a33b<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3f2a01a01a7c2efe<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3f56c16c17889ef1<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3f811111111109b5<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3fa5555555553d68<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3fc5555555555555<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3fe0000000000000<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3ff0000000000000<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3ff0000000000000<>+0(SB), Y4, Y6
-	VMULPD       Y0, Y6, Y6
-	VMULPD       c64_3fe0000000000000<>+0(SB), Y5, Y4
-	VADDPD       c64_43380000000003ff<>+0(SB), Y4, Y4
-	VSUBPD       c64_43380000000003ff<>+0(SB), Y4, Y7
-	VSUBPD       Y7, Y5, Y7
-	VADDPD       c64_43380000000003ff<>+0(SB), Y7, Y7
-	VPSLLQ       $0x34, Y4, Y4
-	VMULPD       Y4, Y6, Y6
-	VPSLLQ       $0x34, Y7, Y7
-	VMULPD       Y7, Y6, Y6
-	VMOVUPD      Y6, 96(AX)(BX*1)
-	ADDQ         $+128, BX
-	SUBQ         $+16, DX
-	CMPQ         DX, $+16
-	JGE          expby4
-
-expunder4:
-	CMPQ DX, $+4
-	JLT  expunder1
-
-expby1:
-	VMOVUPD      (CX)(BX*1), Y4
-	VSUBPD       Y1, Y4, Y4
-	VMAXPD       Y4, Y3, Y4
-	VMOVAPD      Y2, Y5
-	VFMADD231PD  c64_3ff71547652b82fe<>+0(SB), Y4, Y5
-	VSUBPD       Y2, Y5, Y5
-	VFNMADD231PD c64_3fe62e42fefa39ef<>+0(SB), Y5, Y4
-	VFNMADD231PD c64_3c7abc9e3b39803f<>+0(SB), Y5, Y4
-	VBROADCASTSD c64_3e5af389ecfd94c2<>+0(SB), Y6
-	VFMADD213PD  c64_3e928917c89b4f29<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3ec71de0db2f6a8f<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3efa019b9149a33b<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3f2a01a01a7c2efe<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3f56c16c17889ef1<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3f811111111109b5<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3fa5555555553d68<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3fc5555555555555<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3fe0000000000000<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3ff0000000000000<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3ff0000000000000<>+0(SB), Y4, Y6
-	VMULPD       Y0, Y6, Y6
-	VMULPD       c64_3fe0000000000000<>+0(SB), Y5, Y4
-	VADDPD       c64_43380000000003ff<>+0(SB), Y4, Y4
-	VSUBPD       c64_43380000000003ff<>+0(SB), Y4, Y7
-	VSUBPD       Y7, Y5, Y7
-	VADDPD       c64_43380000000003ff<>+0(SB), Y7, Y7
-	VPSLLQ       $0x34, Y4, Y4
-	VMULPD       Y4, Y6, Y6
-	VPSLLQ       $0x34, Y7, Y7
-	VMULPD       Y7, Y6, Y6
-	VMOVUPD      Y6, (AX)(BX*1)
-	ADDQ         $+32, BX
-	SUBQ         $+4, DX
-	CMPQ         DX, $+4
-	JGE          expby1
-
-expunder1:
-	TESTQ        DX, DX
-	JEQ          expdone
-	LEAQ         tailmask<>+32(SB), SI
-	NEGQ         DX
-	VMOVUPS      (SI)(DX*8), Y4
-	VMASKMOVPD   (CX)(BX*1), Y4, Y5
-	VBLENDVPD    Y4, Y5, Y3, Y5
-	VSUBPD       Y1, Y5, Y5
-	VMAXPD       Y5, Y3, Y5
-	VMOVAPD      Y2, Y1
-	VFMADD231PD  c64_3ff71547652b82fe<>+0(SB), Y5, Y1
-	VSUBPD       Y2, Y1, Y1
-	VFNMADD231PD c64_3fe62e42fefa39ef<>+0(SB), Y1, Y5
-	VFNMADD231PD c64_3c7abc9e3b39803f<>+0(SB), Y1, Y5
-	VBROADCASTSD c64_3e5af389ecfd94c2<>+0(SB), Y2
-	VFMADD213PD  c64_3e928917c89b4f29<>+0(SB), Y5, Y2
-	VFMADD213PD  c64_3ec71de0db2f6a8f<>+0(SB), Y5, Y2
-	VFMADD213PD  c64_3efa019b9149a33b<>+0(SB), Y5, Y2
-	VFMADD213PD  c64_3f2a01a01a7c2efe<>+0(SB), Y5, Y2
-	VFMADD213PD  c64_3f56c16c17889ef1<>+0(SB), Y5, Y2
-	VFMADD213PD  c64_3f811111111109b5<>+0(SB), Y5, Y2
-	VFMADD213PD  c64_3fa5555555553d68<>+0(SB), Y5, Y2
-	VFMADD213PD  c64_3fc5555555555555<>+0(SB), Y5, Y2
-	VFMADD213PD  c64_3fe0000000000000<>+0(SB), Y5, Y2
-	VFMADD213PD  c64_3ff0000000000000<>+0(SB), Y5, Y2
-	VFMADD213PD  c64_3ff0000000000000<>+0(SB), Y5, Y2
-	VMULPD       Y0, Y2, Y2
-	VMULPD       c64_3fe0000000000000<>+0(SB), Y1, Y0
-	VADDPD       c64_43380000000003ff<>+0(SB), Y0, Y0
-	VSUBPD       c64_43380000000003ff<>+0(SB), Y0, Y3
-	VSUBPD       Y3, Y1, Y3
-	VADDPD       c64_43380000000003ff<>+0(SB), Y3, Y3
-	VPSLLQ       $0x34, Y0, Y0
-	VMULPD       Y0, Y2, Y2
-	VPSLLQ       $0x34, Y3, Y3
-	VMULPD       Y3, Y2, Y2
-	VMASKMOVPD   Y2, Y4, (AX)(BX*1)
-
-expdone:
-	VZEROUPPER
-	RET
-
-// func scaleExpStreamF64AVX2(dst *float64, x *float64, w float64, top float64, n int)
-// Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·scaleExpStreamF64AVX2(SB), NOSPLIT, $0-40
-	MOVQ         dst+0(FP), AX
-	MOVQ         x+8(FP), CX
-	MOVQ         n+32(FP), DX
-	VBROADCASTSD w+16(FP), Y0
-	VBROADCASTSD top+24(FP), Y1
-	XORQ         BX, BX
-	VBROADCASTSD c64_4338000000000000<>+0(SB), Y2
-	VBROADCASTSD c64_c08bf99999999999<>+0(SB), Y3
-	CMPQ         DX, $+16
-	JLT          expunder4
-
-expby4:
-	VMOVUPD      (CX)(BX*1), Y4
-	VSUBPD       Y1, Y4, Y4
-	VMAXPD       Y4, Y3, Y4
-	VMOVAPD      Y2, Y5
-	VFMADD231PD  c64_3ff71547652b82fe<>+0(SB), Y4, Y5
-	VSUBPD       Y2, Y5, Y5
-	VFNMADD231PD c64_3fe62e42fefa39ef<>+0(SB), Y5, Y4
-	VFNMADD231PD c64_3c7abc9e3b39803f<>+0(SB), Y5, Y4
-	VBROADCASTSD c64_3e5af389ecfd94c2<>+0(SB), Y6
-	VFMADD213PD  c64_3e928917c89b4f29<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3ec71de0db2f6a8f<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3efa019b9149a33b<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3f2a01a01a7c2efe<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3f56c16c17889ef1<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3f811111111109b5<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3fa5555555553d68<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3fc5555555555555<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3fe0000000000000<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3ff0000000000000<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3ff0000000000000<>+0(SB), Y4, Y6
-	VMULPD       Y0, Y6, Y6
-	VMULPD       c64_3fe0000000000000<>+0(SB), Y5, Y4
-	VADDPD       c64_43380000000003ff<>+0(SB), Y4, Y4
-	VSUBPD       c64_43380000000003ff<>+0(SB), Y4, Y7
-	VSUBPD       Y7, Y5, Y7
-	VADDPD       c64_43380000000003ff<>+0(SB), Y7, Y7
-	VPSLLQ       $0x34, Y4, Y4
-	VMULPD       Y4, Y6, Y6
-	VPSLLQ       $0x34, Y7, Y7
-	VMULPD       Y7, Y6, Y6
-	VMOVNTPD     Y6, (AX)(BX*1)
-	VMOVUPD      32(CX)(BX*1), Y4
-	VSUBPD       Y1, Y4, Y4
-	VMAXPD       Y4, Y3, Y4
-	VMOVAPD      Y2, Y5
-	VFMADD231PD  c64_3ff71547652b82fe<>+0(SB), Y4, Y5
-	VSUBPD       Y2, Y5, Y5
-	VFNMADD231PD c64_3fe62e42fefa39ef<>+0(SB), Y5, Y4
-	VFNMADD231PD c64_3c7abc9e3b39803f<>+0(SB), Y5, Y4
-	VBROADCASTSD c64_3e5af389ecfd94c2<>+0(SB), Y6
-	VFMADD213PD  c64_3e928917c89b4f29<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3ec71de0db2f6a8f<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3efa019b9149a33b<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3f2a01a01a7c2efe<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3f56c16c17889ef1<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3f811111111109b5<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3fa5555555553d68<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3fc5555555555555<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3fe0000000000000<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3ff0000000000000<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3ff0000000000000<>+0(SB), Y4, Y6
-	VMULPD       Y0, Y6, Y6
-	VMULPD       c64_3fe0000000000000<>+0(SB), Y5, Y4
-	VADDPD       c64_43380000000003ff<>+0(SB), Y4, Y4
-	VSUBPD       c64_43380000000003ff<>+0(SB), Y4, Y7
-	VSUBPD       Y7, Y5, Y7
-	VADDPD       c64_43380000000003ff<>+0(SB), Y7, Y7
-	VPSLLQ       $0x34, Y4, Y4
-	VMULPD       Y4, Y6, Y6
-	VPSLLQ       $0x34, Y7, Y7
-	VMULPD       Y7, Y6, Y6
-	VMOVNTPD     Y6, 32(AX)(BX*1)
-	VMOVUPD      64(CX)(BX*1), Y4
-	VSUBPD       Y1, Y4, Y4
-	VMAXPD       Y4, Y3, Y4
-	VMOVAPD      Y2, Y5
-	VFMADD231PD  c64_3ff71547652b82fe<>+0(SB), Y4, Y5
-	VSUBPD       Y2, Y5, Y5
-	VFNMADD231PD c64_3fe62e42fefa39ef<>+0(SB), Y5, Y4
-	VFNMADD231PD c64_3c7abc9e3b39803f<>+0(SB), Y5, Y4
-	VBROADCASTSD c64_3e5af389ecfd94c2<>+0(SB), Y6
-	VFMADD213PD  c64_3e928917c89b4f29<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3ec71de0db2f6a8f<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3efa019b9149a33b<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3f2a01a01a7c2efe<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3f56c16c17889ef1<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3f811111111109b5<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3fa5555555553d68<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3fc5555555555555<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3fe0000000000000<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3ff0000000000000<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3ff0000000000000<>+0(SB), Y4, Y6
-	VMULPD       Y0, Y6, Y6
-	VMULPD       c64_3fe0000000000000<>+0(SB), Y5, Y4
-	VADDPD       c64_43380000000003ff<>+0(SB), Y4, Y4
-	VSUBPD       c64_43380000000003ff<>+0(SB), Y4, Y7
-	VSUBPD       Y7, Y5, Y7
-	VADDPD       c64_43380000000003ff<>+0(SB), Y7, Y7
-	VPSLLQ       $0x34, Y4, Y4
-	VMULPD       Y4, Y6, Y6
-	VPSLLQ       $0x34, Y7, Y7
-	VMULPD       Y7, Y6, Y6
-	VMOVNTPD     Y6, 64(AX)(BX*1)
-	VMOVUPD      96(CX)(BX*1), Y4
-	VSUBPD       Y1, Y4, Y4
-	VMAXPD       Y4, Y3, Y4
-	VMOVAPD      Y2, Y5
-	VFMADD231PD  c64_3ff71547652b82fe<>+0(SB), Y4, Y5
-	VSUBPD       Y2, Y5, Y5
-	VFNMADD231PD c64_3fe62e42fefa39ef<>+0(SB), Y5, Y4
-	VFNMADD231PD c64_3c7abc9e3b39803f<>+0(SB), Y5, Y4
-	VBROADCASTSD c64_3e5af389ecfd94c2<>+0(SB), Y6
-	VFMADD213PD  c64_3e928917c89b4f29<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3ec71de0db2f6a8f<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3efa019b9149a33b<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3f2a01a01a7c2efe<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3f56c16c17889ef1<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3f811111111109b5<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3fa5555555553d68<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3fc5555555555555<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3fe0000000000000<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3ff0000000000000<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3ff0000000000000<>+0(SB), Y4, Y6
-	VMULPD       Y0, Y6, Y6
-	VMULPD       c64_3fe0000000000000<>+0(SB), Y5, Y4
-	VADDPD       c64_43380000000003ff<>+0(SB), Y4, Y4
-	VSUBPD       c64_43380000000003ff<>+0(SB), Y4, Y7
-	VSUBPD       Y7, Y5, Y7
-	VADDPD       c64_43380000000003ff<>+0(SB), Y7, Y7
-	VPSLLQ       $0x34, Y4, Y4
-	VMULPD       Y4, Y6, Y6
-	VPSLLQ       $0x34, Y7, Y7
-	VMULPD       Y7, Y6, Y6
-	VMOVNTPD     Y6, 96(AX)(BX*1)
-	ADDQ         $+128, BX
-	SUBQ         $+16, DX
-	CMPQ         DX, $+16
-	JGE          expby4
-
-expunder4:
-	CMPQ DX, $+4
-	JLT  expunder1
-
-expby1:
-	VMOVUPD      (CX)(BX*1), Y4
-	VSUBPD       Y1, Y4, Y4
-	VMAXPD       Y4, Y3, Y4
-	VMOVAPD      Y2, Y5
-	VFMADD231PD  c64_3ff71547652b82fe<>+0(SB), Y4, Y5
-	VSUBPD       Y2, Y5, Y5
-	VFNMADD231PD c64_3fe62e42fefa39ef<>+0(SB), Y5, Y4
-	VFNMADD231PD c64_3c7abc9e3b39803f<>+0(SB), Y5, Y4
-	VBROADCASTSD c64_3e5af389ecfd94c2<>+0(SB), Y6
-	VFMADD213PD  c64_3e928917c89b4f29<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3ec71de0db2f6a8f<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3efa019b9149a33b<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3f2a01a01a7c2efe<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3f56c16c17889ef1<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3f811111111109b5<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3fa5555555553d68<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3fc5555555555555<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3fe0000000000000<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3ff0000000000000<>+0(SB), Y4, Y6
-	VFMADD213PD  c64_3ff0000000000000<>+0(SB), Y4, Y6
-	VMULPD       Y0, Y6, Y6
-	VMULPD       c64_3fe0000000000000<>+0(SB), Y5, Y4
-	VADDPD       c64_43380000000003ff<>+0(SB), Y4, Y4
-	VSUBPD       c64_43380000000003ff<>+0(SB), Y4, Y7
-	VSUBPD       Y7, Y5, Y7
-	VADDPD       c64_43380000000003ff<>+0(SB), Y7, Y7
-	VPSLLQ       $0x34, Y4, Y4
-	VMULPD       Y4, Y6, Y6
-	VPSLLQ       $0x34, Y7, Y7
-	VMULPD       Y7, Y6, Y6
-	VMOVNTPD     Y6, (AX)(BX*1)
-	ADDQ         $+32, BX
-	SUBQ         $+4, DX
-	CMPQ         DX, $+4
-	JGE          expby1
-
-expunder1:
-	TESTQ        DX, DX
-	JEQ          expdone
-	LEAQ         tailmask<>+32(SB), SI
-	NEGQ         DX
-	VMOVUPS      (SI)(DX*8), Y4
-	VMASKMOVPD   (CX)(BX*1), Y4, Y5
-	VBLENDVPD    Y4, Y5, Y3, Y5
-	VSUBPD       Y1, Y5, Y5
-	VMAXPD       Y5, Y3, Y5
-	VMOVAPD      Y2, Y1
-	VFMADD231PD  c64_3ff71547652b82fe<>+0(SB), Y5, Y1
-	VSUBPD       Y2, Y1, Y1
-	VFNMADD231PD c64_3fe62e42fefa39ef<>+0(SB), Y1, Y5
-	VFNMADD231PD c64_3c7abc9e3b39803f<>+0(SB), Y1, Y5
-	VBROADCASTSD c64_3e5af389ecfd94c2<>+0(SB), Y2
-	VFMADD213PD  c64_3e928917c89b4f29<>+0(SB), Y5, Y2
-	VFMADD213PD  c64_3ec71de0db2f6a8f<>+0(SB), Y5, Y2
-	VFMADD213PD  c64_3efa019b9149a33b<>+0(SB), Y5, Y2
-	VFMADD213PD  c64_3f2a01a01a7c2efe<>+0(SB), Y5, Y2
-	VFMADD213PD  c64_3f56c16c17889ef1<>+0(SB), Y5, Y2
-	VFMADD213PD  c64_3f811111111109b5<>+0(SB), Y5, Y2
-	VFMADD213PD  c64_3fa5555555553d68<>+0(SB), Y5, Y2
-	VFMADD213PD  c64_3fc5555555555555<>+0(SB), Y5, Y2
-	VFMADD213PD  c64_3fe0000000000000<>+0(SB), Y5, Y2
-	VFMADD213PD  c64_3ff0000000000000<>+0(SB), Y5, Y2
-	VFMADD213PD  c64_3ff0000000000000<>+0(SB), Y5, Y2
-	VMULPD       Y0, Y2, Y2
-	VMULPD       c64_3fe0000000000000<>+0(SB), Y1, Y0
-	VADDPD       c64_43380000000003ff<>+0(SB), Y0, Y0
-	VSUBPD       c64_43380000000003ff<>+0(SB), Y0, Y3
-	VSUBPD       Y3, Y1, Y3
-	VADDPD       c64_43380000000003ff<>+0(SB), Y3, Y3
-	VPSLLQ       $0x34, Y0, Y0
-	VMULPD       Y0, Y2, Y2
-	VPSLLQ       $0x34, Y3, Y3
-	VMULPD       Y3, Y2, Y2
-	VMASKMOVPD   Y2, Y4, (AX)(BX*1)
-
-expdone:
-	SFENCE
 	VZEROUPPER
 	RET
 
@@ -4909,8 +3794,8 @@ extunder1:
 	MOVQ             $-1, BX
 	BZHIQ            CX, BX, BX
 	KMOVQ            BX, K1
-	VMOVAPD          Z1, Z9
-	VMOVUPD          (AX)(DX*1), K1, Z9
+	VMOVUPD.Z        (AX)(DX*1), K1, Z9
+	VBLENDMPD        Z9, Z1, K1, Z9
 	VMAXPD           Z9, Z1, Z9
 	VMOVAPD          Z0, Z1
 	VFMADD231PD      Z2, Z9, Z1
@@ -5111,8 +3996,8 @@ extunder1:
 	MOVQ             $-1, SI
 	BZHIQ            DX, SI, SI
 	KMOVQ            SI, K1
-	VMOVAPD          Z3, Z7
-	VMOVUPD          (CX)(BX*1), K1, Z7
+	VMOVUPD.Z        (CX)(BX*1), K1, Z7
+	VBLENDMPD        Z7, Z3, K1, Z7
 	VMAXPD           Z7, Z3, Z7
 	VMOVAPD          Z2, Z3
 	VFMADD231PD      Z4, Z7, Z3
@@ -5289,8 +4174,8 @@ extunder1:
 	MOVQ             $-1, SI
 	BZHIQ            DX, SI, SI
 	KMOVQ            SI, K1
-	VMOVAPD          Z3, Z7
-	VMOVUPD          (CX)(BX*1), K1, Z7
+	VMOVUPD.Z        (CX)(BX*1), K1, Z7
+	VBLENDMPD        Z7, Z3, K1, Z7
 	VMAXPD           Z7, Z3, Z7
 	VMOVAPD          Z2, Z3
 	VFMADD231PD      Z4, Z7, Z3
@@ -5360,14 +4245,14 @@ maxby1:
 	JGE     maxby1
 
 maxunder1:
-	TESTQ   CX, CX
-	JEQ     maxdone
-	MOVQ    $-1, BX
-	BZHIQ   CX, BX, BX
-	KMOVQ   BX, K1
-	VMOVAPD Z0, Z0
-	VMOVUPD (AX)(DX*1), K1, Z0
-	VMAXPD  Z1, Z0, Z1
+	TESTQ     CX, CX
+	JEQ       maxdone
+	MOVQ      $-1, BX
+	BZHIQ     CX, BX, BX
+	KMOVQ     BX, K1
+	VMOVUPD.Z (AX)(DX*1), K1, Z5
+	VBLENDMPD Z5, Z0, K1, Z5
+	VMAXPD    Z1, Z5, Z1
 
 maxdone:
 	VMAXPD        Z3, Z1, Z1
@@ -5383,15 +4268,15 @@ maxdone:
 	VZEROUPPER
 	RET
 
-// func sumExpF64AVX512(x *float64, top float64, n int) float64
+// func sumAtF64AVX512(x *float64, e float64, n int) float64
 // Requires: AVX, AVX512BW, AVX512F, BMI2, SSE2
-TEXT ·sumExpF64AVX512(SB), NOSPLIT, $0-32
+TEXT ·sumAtF64AVX512(SB), NOSPLIT, $0-32
 	MOVQ         x+0(FP), AX
 	MOVQ         n+16(FP), CX
-	VBROADCASTSD top+8(FP), Z0
+	VBROADCASTSD e+8(FP), Z0
 	XORQ         DX, DX
 	VBROADCASTSD c64_4338000000000000<>+0(SB), Z1
-	VBROADCASTSD c64_c08bf99999999999<>+0(SB), Z2
+	VBROADCASTSD c64_c140000000000000<>+0(SB), Z2
 	VBROADCASTSD c64_3ff71547652b82fe<>+0(SB), Z3
 	VBROADCASTSD c64_3fe62e42fefa39ef<>+0(SB), Z4
 	VBROADCASTSD c64_3c7abc9e3b39803f<>+0(SB), Z5
@@ -5403,9 +4288,7 @@ TEXT ·sumExpF64AVX512(SB), NOSPLIT, $0-32
 	JLT          expunder4
 
 expby4:
-	VMOVUPD          (AX)(DX*1), Z10
-	VSUBPD           Z0, Z10, Z10
-	VMAXPD           Z10, Z2, Z10
+	VMAXPD           (AX)(DX*1), Z2, Z10
 	VMOVAPD          Z1, Z11
 	VFMADD231PD      Z3, Z10, Z11
 	VSUBPD           Z1, Z11, Z11
@@ -5423,11 +4306,10 @@ expby4:
 	VFMADD213PD.BCST c64_3fe0000000000000<>+0(SB), Z10, Z12
 	VFMADD213PD.BCST c64_3ff0000000000000<>+0(SB), Z10, Z12
 	VFMADD213PD.BCST c64_3ff0000000000000<>+0(SB), Z10, Z12
+	VSUBPD           Z0, Z11, Z11
 	VSCALEFPD        Z11, Z12, Z12
 	VADDPD           Z12, Z6, Z6
-	VMOVUPD          64(AX)(DX*1), Z10
-	VSUBPD           Z0, Z10, Z10
-	VMAXPD           Z10, Z2, Z10
+	VMAXPD           64(AX)(DX*1), Z2, Z10
 	VMOVAPD          Z1, Z11
 	VFMADD231PD      Z3, Z10, Z11
 	VSUBPD           Z1, Z11, Z11
@@ -5445,11 +4327,10 @@ expby4:
 	VFMADD213PD.BCST c64_3fe0000000000000<>+0(SB), Z10, Z12
 	VFMADD213PD.BCST c64_3ff0000000000000<>+0(SB), Z10, Z12
 	VFMADD213PD.BCST c64_3ff0000000000000<>+0(SB), Z10, Z12
+	VSUBPD           Z0, Z11, Z11
 	VSCALEFPD        Z11, Z12, Z12
 	VADDPD           Z12, Z7, Z7
-	VMOVUPD          128(AX)(DX*1), Z10
-	VSUBPD           Z0, Z10, Z10
-	VMAXPD           Z10, Z2, Z10
+	VMAXPD           128(AX)(DX*1), Z2, Z10
 	VMOVAPD          Z1, Z11
 	VFMADD231PD      Z3, Z10, Z11
 	VSUBPD           Z1, Z11, Z11
@@ -5467,11 +4348,10 @@ expby4:
 	VFMADD213PD.BCST c64_3fe0000000000000<>+0(SB), Z10, Z12
 	VFMADD213PD.BCST c64_3ff0000000000000<>+0(SB), Z10, Z12
 	VFMADD213PD.BCST c64_3ff0000000000000<>+0(SB), Z10, Z12
+	VSUBPD           Z0, Z11, Z11
 	VSCALEFPD        Z11, Z12, Z12
 	VADDPD           Z12, Z8, Z8
-	VMOVUPD          192(AX)(DX*1), Z10
-	VSUBPD           Z0, Z10, Z10
-	VMAXPD           Z10, Z2, Z10
+	VMAXPD           192(AX)(DX*1), Z2, Z10
 	VMOVAPD          Z1, Z11
 	VFMADD231PD      Z3, Z10, Z11
 	VSUBPD           Z1, Z11, Z11
@@ -5489,6 +4369,7 @@ expby4:
 	VFMADD213PD.BCST c64_3fe0000000000000<>+0(SB), Z10, Z12
 	VFMADD213PD.BCST c64_3ff0000000000000<>+0(SB), Z10, Z12
 	VFMADD213PD.BCST c64_3ff0000000000000<>+0(SB), Z10, Z12
+	VSUBPD           Z0, Z11, Z11
 	VSCALEFPD        Z11, Z12, Z12
 	VADDPD           Z12, Z9, Z9
 	ADDQ             $+256, DX
@@ -5501,9 +4382,7 @@ expunder4:
 	JLT  expunder1
 
 expby1:
-	VMOVUPD          (AX)(DX*1), Z10
-	VSUBPD           Z0, Z10, Z10
-	VMAXPD           Z10, Z2, Z10
+	VMAXPD           (AX)(DX*1), Z2, Z10
 	VMOVAPD          Z1, Z11
 	VFMADD231PD      Z3, Z10, Z11
 	VSUBPD           Z1, Z11, Z11
@@ -5521,6 +4400,7 @@ expby1:
 	VFMADD213PD.BCST c64_3fe0000000000000<>+0(SB), Z10, Z12
 	VFMADD213PD.BCST c64_3ff0000000000000<>+0(SB), Z10, Z12
 	VFMADD213PD.BCST c64_3ff0000000000000<>+0(SB), Z10, Z12
+	VSUBPD           Z0, Z11, Z11
 	VSCALEFPD        Z11, Z12, Z12
 	VADDPD           Z12, Z6, Z6
 	ADDQ             $+64, DX
@@ -5534,15 +4414,14 @@ expunder1:
 	MOVQ             $-1, BX
 	BZHIQ            CX, BX, BX
 	KMOVQ            BX, K1
-	VMOVAPD          Z2, Z10
-	VMOVUPD          (AX)(DX*1), K1, Z10
-	VSUBPD           Z0, Z10, Z10
+	VMOVUPD.Z        (AX)(DX*1), K1, Z10
+	VBLENDMPD        Z10, Z2, K1, Z10
 	VMAXPD           Z10, Z2, Z10
-	VMOVAPD          Z1, Z0
-	VFMADD231PD      Z3, Z10, Z0
-	VSUBPD           Z1, Z0, Z0
-	VFNMADD231PD     Z4, Z0, Z10
-	VFNMADD231PD     Z5, Z0, Z10
+	VMOVAPD          Z1, Z2
+	VFMADD231PD      Z3, Z10, Z2
+	VSUBPD           Z1, Z2, Z2
+	VFNMADD231PD     Z4, Z2, Z10
+	VFNMADD231PD     Z5, Z2, Z10
 	VBROADCASTSD     c64_3e5af389ecfd94c2<>+0(SB), Z1
 	VFMADD213PD.BCST c64_3e928917c89b4f29<>+0(SB), Z10, Z1
 	VFMADD213PD.BCST c64_3ec71de0db2f6a8f<>+0(SB), Z10, Z1
@@ -5555,7 +4434,8 @@ expunder1:
 	VFMADD213PD.BCST c64_3fe0000000000000<>+0(SB), Z10, Z1
 	VFMADD213PD.BCST c64_3ff0000000000000<>+0(SB), Z10, Z1
 	VFMADD213PD.BCST c64_3ff0000000000000<>+0(SB), Z10, Z1
-	VSCALEFPD        Z0, Z1, Z1
+	VSUBPD           Z0, Z2, Z2
+	VSCALEFPD        Z2, Z1, Z1
 	VADDPD           Z1, Z6, Z6
 
 expdone:
@@ -5572,16 +4452,16 @@ expdone:
 	VZEROUPPER
 	RET
 
-// func storeExpF64AVX512(dst *float64, x *float64, top float64, n int) float64
+// func storeAtF64AVX512(dst *float64, x *float64, e float64, n int) float64
 // Requires: AVX, AVX512BW, AVX512F, BMI2, SSE2
-TEXT ·storeExpF64AVX512(SB), NOSPLIT, $0-40
+TEXT ·storeAtF64AVX512(SB), NOSPLIT, $0-40
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
 	MOVQ         n+24(FP), DX
-	VBROADCASTSD top+16(FP), Z0
+	VBROADCASTSD e+16(FP), Z0
 	XORQ         BX, BX
 	VBROADCASTSD c64_4338000000000000<>+0(SB), Z1
-	VBROADCASTSD c64_c08bf99999999999<>+0(SB), Z2
+	VBROADCASTSD c64_c140000000000000<>+0(SB), Z2
 	VBROADCASTSD c64_3ff71547652b82fe<>+0(SB), Z3
 	VBROADCASTSD c64_3fe62e42fefa39ef<>+0(SB), Z4
 	VBROADCASTSD c64_3c7abc9e3b39803f<>+0(SB), Z5
@@ -5593,9 +4473,7 @@ TEXT ·storeExpF64AVX512(SB), NOSPLIT, $0-40
 	JLT          expunder4
 
 expby4:
-	VMOVUPD          (CX)(BX*1), Z10
-	VSUBPD           Z0, Z10, Z10
-	VMAXPD           Z10, Z2, Z10
+	VMAXPD           (CX)(BX*1), Z2, Z10
 	VMOVAPD          Z1, Z11
 	VFMADD231PD      Z3, Z10, Z11
 	VSUBPD           Z1, Z11, Z11
@@ -5613,12 +4491,11 @@ expby4:
 	VFMADD213PD.BCST c64_3fe0000000000000<>+0(SB), Z10, Z12
 	VFMADD213PD.BCST c64_3ff0000000000000<>+0(SB), Z10, Z12
 	VFMADD213PD.BCST c64_3ff0000000000000<>+0(SB), Z10, Z12
+	VSUBPD           Z0, Z11, Z11
 	VSCALEFPD        Z11, Z12, Z12
 	VADDPD           Z12, Z6, Z6
 	VMOVUPD          Z12, (AX)(BX*1)
-	VMOVUPD          64(CX)(BX*1), Z10
-	VSUBPD           Z0, Z10, Z10
-	VMAXPD           Z10, Z2, Z10
+	VMAXPD           64(CX)(BX*1), Z2, Z10
 	VMOVAPD          Z1, Z11
 	VFMADD231PD      Z3, Z10, Z11
 	VSUBPD           Z1, Z11, Z11
@@ -5636,12 +4513,11 @@ expby4:
 	VFMADD213PD.BCST c64_3fe0000000000000<>+0(SB), Z10, Z12
 	VFMADD213PD.BCST c64_3ff0000000000000<>+0(SB), Z10, Z12
 	VFMADD213PD.BCST c64_3ff0000000000000<>+0(SB), Z10, Z12
+	VSUBPD           Z0, Z11, Z11
 	VSCALEFPD        Z11, Z12, Z12
 	VADDPD           Z12, Z7, Z7
 	VMOVUPD          Z12, 64(AX)(BX*1)
-	VMOVUPD          128(CX)(BX*1), Z10
-	VSUBPD           Z0, Z10, Z10
-	VMAXPD           Z10, Z2, Z10
+	VMAXPD           128(CX)(BX*1), Z2, Z10
 	VMOVAPD          Z1, Z11
 	VFMADD231PD      Z3, Z10, Z11
 	VSUBPD           Z1, Z11, Z11
@@ -5659,12 +4535,11 @@ expby4:
 	VFMADD213PD.BCST c64_3fe0000000000000<>+0(SB), Z10, Z12
 	VFMADD213PD.BCST c64_3ff0000000000000<>+0(SB), Z10, Z12
 	VFMADD213PD.BCST c64_3ff0000000000000<>+0(SB), Z10, Z12
+	VSUBPD           Z0, Z11, Z11
 	VSCALEFPD        Z11, Z12, Z12
 	VADDPD           Z12, Z8, Z8
 	VMOVUPD          Z12, 128(AX)(BX*1)
-	VMOVUPD          192(CX)(BX*1), Z10
-	VSUBPD           Z0, Z10, Z10
-	VMAXPD           Z10, Z2, Z10
+	VMAXPD           192(CX)(BX*1), Z2, Z10
 	VMOVAPD          Z1, Z11
 	VFMADD231PD      Z3, Z10, Z11
 	VSUBPD           Z1, Z11, Z11
@@ -5682,6 +4557,7 @@ expby4:
 	VFMADD213PD.BCST c64_3fe0000000000000<>+0(SB), Z10, Z12
 	VFMADD213PD.BCST c64_3ff0000000000000<>+0(SB), Z10, Z12
 	VFMADD213PD.BCST c64_3ff0000000000000<>+0(SB), Z10, Z12
+	VSUBPD           Z0, Z11, Z11
 	VSCALEFPD        Z11, Z12, Z12
 	VADDPD           Z12, Z9, Z9
 	VMOVUPD          Z12, 192(AX)(BX*1)
@@ -5695,9 +4571,7 @@ expunder4:
 	JLT  expunder1
 
 expby1:
-	VMOVUPD          (CX)(BX*1), Z10
-	VSUBPD           Z0, Z10, Z10
-	VMAXPD           Z10, Z2, Z10
+	VMAXPD           (CX)(BX*1), Z2, Z10
 	VMOVAPD          Z1, Z11
 	VFMADD231PD      Z3, Z10, Z11
 	VSUBPD           Z1, Z11, Z11
@@ -5715,6 +4589,7 @@ expby1:
 	VFMADD213PD.BCST c64_3fe0000000000000<>+0(SB), Z10, Z12
 	VFMADD213PD.BCST c64_3ff0000000000000<>+0(SB), Z10, Z12
 	VFMADD213PD.BCST c64_3ff0000000000000<>+0(SB), Z10, Z12
+	VSUBPD           Z0, Z11, Z11
 	VSCALEFPD        Z11, Z12, Z12
 	VADDPD           Z12, Z6, Z6
 	VMOVUPD          Z12, (AX)(BX*1)
@@ -5729,15 +4604,14 @@ expunder1:
 	MOVQ             $-1, SI
 	BZHIQ            DX, SI, SI
 	KMOVQ            SI, K1
-	VMOVAPD          Z2, Z10
-	VMOVUPD          (CX)(BX*1), K1, Z10
-	VSUBPD           Z0, Z10, Z10
+	VMOVUPD.Z        (CX)(BX*1), K1, Z10
+	VBLENDMPD        Z10, Z2, K1, Z10
 	VMAXPD           Z10, Z2, Z10
-	VMOVAPD          Z1, Z0
-	VFMADD231PD      Z3, Z10, Z0
-	VSUBPD           Z1, Z0, Z0
-	VFNMADD231PD     Z4, Z0, Z10
-	VFNMADD231PD     Z5, Z0, Z10
+	VMOVAPD          Z1, Z2
+	VFMADD231PD      Z3, Z10, Z2
+	VSUBPD           Z1, Z2, Z2
+	VFNMADD231PD     Z4, Z2, Z10
+	VFNMADD231PD     Z5, Z2, Z10
 	VBROADCASTSD     c64_3e5af389ecfd94c2<>+0(SB), Z1
 	VFMADD213PD.BCST c64_3e928917c89b4f29<>+0(SB), Z10, Z1
 	VFMADD213PD.BCST c64_3ec71de0db2f6a8f<>+0(SB), Z10, Z1
@@ -5750,7 +4624,8 @@ expunder1:
 	VFMADD213PD.BCST c64_3fe0000000000000<>+0(SB), Z10, Z1
 	VFMADD213PD.BCST c64_3ff0000000000000<>+0(SB), Z10, Z1
 	VFMADD213PD.BCST c64_3ff0000000000000<>+0(SB), Z10, Z1
-	VSCALEFPD        Z0, Z1, Z1
+	VSUBPD           Z0, Z2, Z2
+	VSCALEFPD        Z2, Z1, Z1
 	VADDPD           Z1, Z6, Z6
 	VMOVUPD          Z1, K1, (AX)(BX*1)
 
@@ -5765,373 +4640,6 @@ expdone:
 	VPERMILPD     $0x01, X0, X1
 	VADDPD        X1, X0, X0
 	MOVSD         X0, ret+32(FP)
-	VZEROUPPER
-	RET
-
-// func scaleExpF64AVX512(dst *float64, x *float64, w float64, top float64, n int)
-// Requires: AVX, AVX512BW, AVX512F, BMI2
-TEXT ·scaleExpF64AVX512(SB), NOSPLIT, $0-40
-	MOVQ         dst+0(FP), AX
-	MOVQ         x+8(FP), CX
-	MOVQ         n+32(FP), DX
-	VBROADCASTSD w+16(FP), Z0
-	VBROADCASTSD top+24(FP), Z1
-	XORQ         BX, BX
-	VBROADCASTSD c64_4338000000000000<>+0(SB), Z2
-	VBROADCASTSD c64_c08bf99999999999<>+0(SB), Z3
-	VBROADCASTSD c64_3ff71547652b82fe<>+0(SB), Z4
-	VBROADCASTSD c64_3fe62e42fefa39ef<>+0(SB), Z5
-	VBROADCASTSD c64_3c7abc9e3b39803f<>+0(SB), Z6
-	CMPQ         DX, $+32
-	JLT          expunder4
-
-expby4:
-	VMOVUPD          (CX)(BX*1), Z7
-	VSUBPD           Z1, Z7, Z7
-	VMAXPD           Z7, Z3, Z7
-	VMOVAPD          Z2, Z8
-	VFMADD231PD      Z4, Z7, Z8
-	VSUBPD           Z2, Z8, Z8
-	VFNMADD231PD     Z5, Z8, Z7
-	VFNMADD231PD     Z6, Z8, Z7
-	VBROADCASTSD     c64_3e5af389ecfd94c2<>+0(SB), Z9
-	VFMADD213PD.BCST c64_3e928917c89b4f29<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3ec71de0db2f6a8f<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3efa019b9149a33b<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3f2a01a01a7c2efe<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3f56c16c17889ef1<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3f811111111109b5<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3fa5555555553d68<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3fc5555555555555<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3fe0000000000000<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3ff0000000000000<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3ff0000000000000<>+0(SB), Z7, Z9
-	VMULPD           Z0, Z9, Z9
-	VSCALEFPD        Z8, Z9, Z9
-	VMOVUPD          Z9, (AX)(BX*1)
-	VMOVUPD          64(CX)(BX*1), Z7
-	VSUBPD           Z1, Z7, Z7
-	VMAXPD           Z7, Z3, Z7
-	VMOVAPD          Z2, Z8
-	VFMADD231PD      Z4, Z7, Z8
-	VSUBPD           Z2, Z8, Z8
-	VFNMADD231PD     Z5, Z8, Z7
-	VFNMADD231PD     Z6, Z8, Z7
-	VBROADCASTSD     c64_3e5af389ecfd94c2<>+0(SB), Z9
-	VFMADD213PD.BCST c64_3e928917c89b4f29<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3ec71de0db2f6a8f<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3efa019b9149a33b<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3f2a01a01a7c2efe<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3f56c16c17889ef1<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3f811111111109b5<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3fa5555555553d68<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3fc5555555555555<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3fe0000000000000<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3ff0000000000000<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3ff0000000000000<>+0(SB), Z7, Z9
-	VMULPD           Z0, Z9, Z9
-	VSCALEFPD        Z8, Z9, Z9
-	VMOVUPD          Z9, 64(AX)(BX*1)
-	VMOVUPD          128(CX)(BX*1), Z7
-	VSUBPD           Z1, Z7, Z7
-	VMAXPD           Z7, Z3, Z7
-	VMOVAPD          Z2, Z8
-	VFMADD231PD      Z4, Z7, Z8
-	VSUBPD           Z2, Z8, Z8
-	VFNMADD231PD     Z5, Z8, Z7
-	VFNMADD231PD     Z6, Z8, Z7
-	VBROADCASTSD     c64_3e5af389ecfd94c2<>+0(SB), Z9
-	VFMADD213PD.BCST c64_3e928917c89b4f29<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3ec71de0db2f6a8f<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3efa019b9149a33b<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3f2a01a01a7c2efe<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3f56c16c17889ef1<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3f811111111109b5<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3fa5555555553d68<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3fc5555555555555<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3fe0000000000000<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3ff0000000000000<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3ff0000000000000<>+0(SB), Z7, Z9
-	VMULPD           Z0, Z9, Z9
-	VSCALEFPD        Z8, Z9, Z9
-	VMOVUPD          Z9, 128(AX)(BX*1)
-	VMOVUPD          192(CX)(BX*1), Z7
-	VSUBPD           Z1, Z7, Z7
-	VMAXPD           Z7, Z3, Z7
-	VMOVAPD          Z2, Z8
-	VFMADD231PD      Z4, Z7, Z8
-	VSUBPD           Z2, Z8, Z8
-	VFNMADD231PD     Z5, Z8, Z7
-	VFNMADD231PD     Z6, Z8, Z7
-	VBROADCASTSD     c64_3e5af389ecfd94c2<>+0(SB), Z9
-	VFMADD213PD.BCST c64_3e928917c89b4f29<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3ec71de0db2f6a8f<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3efa019b9149a33b<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3f2a01a01a7c2efe<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3f56c16c17889ef1<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3f811111111109b5<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3fa5555555553d68<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3fc5555555555555<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3fe0000000000000<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3ff0000000000000<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3ff0000000000000<>+0(SB), Z7, Z9
-	VMULPD           Z0, Z9, Z9
-	VSCALEFPD        Z8, Z9, Z9
-	VMOVUPD          Z9, 192(AX)(BX*1)
-	ADDQ             $+256, BX
-	SUBQ             $+32, DX
-	CMPQ             DX, $+32
-	JGE              expby4
-
-expunder4:
-	CMPQ DX, $+8
-	JLT  expunder1
-
-expby1:
-	VMOVUPD          (CX)(BX*1), Z7
-	VSUBPD           Z1, Z7, Z7
-	VMAXPD           Z7, Z3, Z7
-	VMOVAPD          Z2, Z8
-	VFMADD231PD      Z4, Z7, Z8
-	VSUBPD           Z2, Z8, Z8
-	VFNMADD231PD     Z5, Z8, Z7
-	VFNMADD231PD     Z6, Z8, Z7
-	VBROADCASTSD     c64_3e5af389ecfd94c2<>+0(SB), Z9
-	VFMADD213PD.BCST c64_3e928917c89b4f29<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3ec71de0db2f6a8f<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3efa019b9149a33b<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3f2a01a01a7c2efe<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3f56c16c17889ef1<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3f811111111109b5<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3fa5555555553d68<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3fc5555555555555<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3fe0000000000000<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3ff0000000000000<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3ff0000000000000<>+0(SB), Z7, Z9
-	VMULPD           Z0, Z9, Z9
-	VSCALEFPD        Z8, Z9, Z9
-	VMOVUPD          Z9, (AX)(BX*1)
-	ADDQ             $+64, BX
-	SUBQ             $+8, DX
-	CMPQ             DX, $+8
-	JGE              expby1
-
-expunder1:
-	TESTQ            DX, DX
-	JEQ              expdone
-	MOVQ             $-1, SI
-	BZHIQ            DX, SI, SI
-	KMOVQ            SI, K1
-	VMOVAPD          Z3, Z7
-	VMOVUPD          (CX)(BX*1), K1, Z7
-	VSUBPD           Z1, Z7, Z7
-	VMAXPD           Z7, Z3, Z7
-	VMOVAPD          Z2, Z1
-	VFMADD231PD      Z4, Z7, Z1
-	VSUBPD           Z2, Z1, Z1
-	VFNMADD231PD     Z5, Z1, Z7
-	VFNMADD231PD     Z6, Z1, Z7
-	VBROADCASTSD     c64_3e5af389ecfd94c2<>+0(SB), Z2
-	VFMADD213PD.BCST c64_3e928917c89b4f29<>+0(SB), Z7, Z2
-	VFMADD213PD.BCST c64_3ec71de0db2f6a8f<>+0(SB), Z7, Z2
-	VFMADD213PD.BCST c64_3efa019b9149a33b<>+0(SB), Z7, Z2
-	VFMADD213PD.BCST c64_3f2a01a01a7c2efe<>+0(SB), Z7, Z2
-	VFMADD213PD.BCST c64_3f56c16c17889ef1<>+0(SB), Z7, Z2
-	VFMADD213PD.BCST c64_3f811111111109b5<>+0(SB), Z7, Z2
-	VFMADD213PD.BCST c64_3fa5555555553d68<>+0(SB), Z7, Z2
-	VFMADD213PD.BCST c64_3fc5555555555555<>+0(SB), Z7, Z2
-	VFMADD213PD.BCST c64_3fe0000000000000<>+0(SB), Z7, Z2
-	VFMADD213PD.BCST c64_3ff0000000000000<>+0(SB), Z7, Z2
-	VFMADD213PD.BCST c64_3ff0000000000000<>+0(SB), Z7, Z2
-	VMULPD           Z0, Z2, Z2
-	VSCALEFPD        Z1, Z2, Z2
-	VMOVUPD          Z2, K1, (AX)(BX*1)
-
-expdone:
-	VZEROUPPER
-	RET
-
-// func scaleExpStreamF64AVX512(dst *float64, x *float64, w float64, top float64, n int)
-// Requires: AVX, AVX512BW, AVX512F, BMI2, MMX+
-TEXT ·scaleExpStreamF64AVX512(SB), NOSPLIT, $0-40
-	MOVQ         dst+0(FP), AX
-	MOVQ         x+8(FP), CX
-	MOVQ         n+32(FP), DX
-	VBROADCASTSD w+16(FP), Z0
-	VBROADCASTSD top+24(FP), Z1
-	XORQ         BX, BX
-	VBROADCASTSD c64_4338000000000000<>+0(SB), Z2
-	VBROADCASTSD c64_c08bf99999999999<>+0(SB), Z3
-	VBROADCASTSD c64_3ff71547652b82fe<>+0(SB), Z4
-	VBROADCASTSD c64_3fe62e42fefa39ef<>+0(SB), Z5
-	VBROADCASTSD c64_3c7abc9e3b39803f<>+0(SB), Z6
-	CMPQ         DX, $+32
-	JLT          expunder4
-
-expby4:
-	VMOVUPD          (CX)(BX*1), Z7
-	VSUBPD           Z1, Z7, Z7
-	VMAXPD           Z7, Z3, Z7
-	VMOVAPD          Z2, Z8
-	VFMADD231PD      Z4, Z7, Z8
-	VSUBPD           Z2, Z8, Z8
-	VFNMADD231PD     Z5, Z8, Z7
-	VFNMADD231PD     Z6, Z8, Z7
-	VBROADCASTSD     c64_3e5af389ecfd94c2<>+0(SB), Z9
-	VFMADD213PD.BCST c64_3e928917c89b4f29<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3ec71de0db2f6a8f<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3efa019b9149a33b<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3f2a01a01a7c2efe<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3f56c16c17889ef1<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3f811111111109b5<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3fa5555555553d68<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3fc5555555555555<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3fe0000000000000<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3ff0000000000000<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3ff0000000000000<>+0(SB), Z7, Z9
-	VMULPD           Z0, Z9, Z9
-	VSCALEFPD        Z8, Z9, Z9
-	VMOVNTPD         Z9, (AX)(BX*1)
-	VMOVUPD          64(CX)(BX*1), Z7
-	VSUBPD           Z1, Z7, Z7
-	VMAXPD           Z7, Z3, Z7
-	VMOVAPD          Z2, Z8
-	VFMADD231PD      Z4, Z7, Z8
-	VSUBPD           Z2, Z8, Z8
-	VFNMADD231PD     Z5, Z8, Z7
-	VFNMADD231PD     Z6, Z8, Z7
-	VBROADCASTSD     c64_3e5af389ecfd94c2<>+0(SB), Z9
-	VFMADD213PD.BCST c64_3e928917c89b4f29<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3ec71de0db2f6a8f<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3efa019b9149a33b<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3f2a01a01a7c2efe<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3f56c16c17889ef1<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3f811111111109b5<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3fa5555555553d68<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3fc5555555555555<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3fe0000000000000<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3ff0000000000000<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3ff0000000000000<>+0(SB), Z7, Z9
-	VMULPD           Z0, Z9, Z9
-	VSCALEFPD        Z8, Z9, Z9
-	VMOVNTPD         Z9, 64(AX)(BX*1)
-	VMOVUPD          128(CX)(BX*1), Z7
-	VSUBPD           Z1, Z7, Z7
-	VMAXPD           Z7, Z3, Z7
-	VMOVAPD          Z2, Z8
-	VFMADD231PD      Z4, Z7, Z8
-	VSUBPD           Z2, Z8, Z8
-	VFNMADD231PD     Z5, Z8, Z7
-	VFNMADD231PD     Z6, Z8, Z7
-	VBROADCASTSD     c64_3e5af389ecfd94c2<>+0(SB), Z9
-	VFMADD213PD.BCST c64_3e928917c89b4f29<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3ec71de0db2f6a8f<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3efa019b9149a33b<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3f2a01a01a7c2efe<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3f56c16c17889ef1<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3f811111111109b5<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3fa5555555553d68<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3fc5555555555555<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3fe0000000000000<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3ff0000000000000<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3ff0000000000000<>+0(SB), Z7, Z9
-	VMULPD           Z0, Z9, Z9
-	VSCALEFPD        Z8, Z9, Z9
-	VMOVNTPD         Z9, 128(AX)(BX*1)
-	VMOVUPD          192(CX)(BX*1), Z7
-	VSUBPD           Z1, Z7, Z7
-	VMAXPD           Z7, Z3, Z7
-	VMOVAPD          Z2, Z8
-	VFMADD231PD      Z4, Z7, Z8
-	VSUBPD           Z2, Z8, Z8
-	VFNMADD231PD     Z5, Z8, Z7
-	VFNMADD231PD     Z6, Z8, Z7
-	VBROADCASTSD     c64_3e5af389ecfd94c2<>+0(SB), Z9
-	VFMADD213PD.BCST c64_3e928917c89b4f29<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3ec71de0db2f6a8f<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3efa019b9149a33b<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3f2a01a01a7c2efe<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3f56c16c17889ef1<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3f811111111109b5<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3fa5555555553d68<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3fc5555555555555<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3fe0000000000000<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3ff0000000000000<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3ff0000000000000<>+0(SB), Z7, Z9
-	VMULPD           Z0, Z9, Z9
-	VSCALEFPD        Z8, Z9, Z9
-	VMOVNTPD         Z9, 192(AX)(BX*1)
-	ADDQ             $+256, BX
-	SUBQ             $+32, DX
-	CMPQ             DX, $+32
-	JGE              expby4
-
-expunder4:
-	CMPQ DX, $+8
-	JLT  expunder1
-
-expby1:
-	VMOVUPD          (CX)(BX*1), Z7
-	VSUBPD           Z1, Z7, Z7
-	VMAXPD           Z7, Z3, Z7
-	VMOVAPD          Z2, Z8
-	VFMADD231PD      Z4, Z7, Z8
-	VSUBPD           Z2, Z8, Z8
-	VFNMADD231PD     Z5, Z8, Z7
-	VFNMADD231PD     Z6, Z8, Z7
-	VBROADCASTSD     c64_3e5af389ecfd94c2<>+0(SB), Z9
-	VFMADD213PD.BCST c64_3e928917c89b4f29<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3ec71de0db2f6a8f<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3efa019b9149a33b<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3f2a01a01a7c2efe<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3f56c16c17889ef1<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3f811111111109b5<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3fa5555555553d68<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3fc5555555555555<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3fe0000000000000<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3ff0000000000000<>+0(SB), Z7, Z9
-	VFMADD213PD.BCST c64_3ff0000000000000<>+0(SB), Z7, Z9
-	VMULPD           Z0, Z9, Z9
-	VSCALEFPD        Z8, Z9, Z9
-	VMOVNTPD         Z9, (AX)(BX*1)
-	ADDQ             $+64, BX
-	SUBQ             $+8, DX
-	CMPQ             DX, $+8
-	JGE              expby1
-
-expunder1:
-	TESTQ            DX, DX
-	JEQ              expdone
-	MOVQ             $-1, SI
-	BZHIQ            DX, SI, SI
-	KMOVQ            SI, K1
-	VMOVAPD          Z3, Z7
-	VMOVUPD          (CX)(BX*1), K1, Z7
-	VSUBPD           Z1, Z7, Z7
-	VMAXPD           Z7, Z3, Z7
-	VMOVAPD          Z2, Z1
-	VFMADD231PD      Z4, Z7, Z1
-	VSUBPD           Z2, Z1, Z1
-	VFNMADD231PD     Z5, Z1, Z7
-	VFNMADD231PD     Z6, Z1, Z7
-	VBROADCASTSD     c64_3e5af389ecfd94c2<>+0(SB), Z2
-	VFMADD213PD.BCST c64_3e928917c89b4f29<>+0(SB), Z7, Z2
-	VFMADD213PD.BCST c64_3ec71de0db2f6a8f<>+0(SB), Z7, Z2
-	VFMADD213PD.BCST c64_3efa019b9149a33b<>+0(SB), Z7, Z2
-	VFMADD213PD.BCST c64_3f2a01a01a7c2efe<>+0(SB), Z7, Z2
-	VFMADD213PD.BCST c64_3f56c16c17889ef1<>+0(SB), Z7, Z2
-	VFMADD213PD.BCST c64_3f811111111109b5<>+0(SB), Z7, Z2
-	VFMADD213PD.BCST c64_3fa5555555553d68<>+0(SB), Z7, Z2
-	VFMADD213PD.BCST c64_3fc5555555555555<>+0(SB), Z7, Z2
-	VFMADD213PD.BCST c64_3fe0000000000000<>+0(SB), Z7, Z2
-	VFMADD213PD.BCST c64_3ff0000000000000<>+0(SB), Z7, Z2
-	VFMADD213PD.BCST c64_3ff0000000000000<>+0(SB), Z7, Z2
-	VMULPD           Z0, Z2, Z2
-	VSCALEFPD        Z1, Z2, Z2
-	VMOVUPD          Z2, K1, (AX)(BX*1)
-
-expdone:
-	SFENCE
 	VZEROUPPER
 	RET
 

@@ -18,21 +18,12 @@ func scaleExtStreamF32AVX2(dst *float32, x *float32, w float32, e float32, n int
 // maxF32AVX2 is the largest of n elements that are not NaN, or -Inf.
 func maxF32AVX2(x *float32, n int) float32 { panic(noAssembly) }
 
-// sumExpF32AVX2 is Σ e^(x[i]-top) over n elements, none larger than top.
-func sumExpF32AVX2(x *float32, top float32, n int) float32 { panic(noAssembly) }
+// sumAtF32AVX2 is Σ 2^-e·e^x[i] over n elements; none is larger than 2.
+func sumAtF32AVX2(x *float32, e float32, n int) float32 { panic(noAssembly) }
 
-// storeExpF32AVX2 is dst[i] = e^(x[i]-top) for n elements, none larger than top, and
-// gives their sum.
-func storeExpF32AVX2(dst *float32, x *float32, top float32, n int) float32 { panic(noAssembly) }
-
-// scaleExpF32AVX2 is dst[i] = w·e^(x[i]-top) for n elements, none larger than top.
-func scaleExpF32AVX2(dst *float32, x *float32, w float32, top float32, n int) { panic(noAssembly) }
-
-// scaleExpStreamF32AVX2 is dst[i] = w·e^(x[i]-top) for n elements, none larger than top.
-// dst must be aligned to 64 bytes: the stores bypass the caches.
-func scaleExpStreamF32AVX2(dst *float32, x *float32, w float32, top float32, n int) {
-	panic(noAssembly)
-}
+// storeAtF32AVX2 is dst[i] = 2^-e·e^x[i] for n elements and gives their sum; none is
+// larger than 2.
+func storeAtF32AVX2(dst *float32, x *float32, e float32, n int) float32 { panic(noAssembly) }
 
 // shiftF32AVX2 is dst[i] = (x[i]-hi)-lo for n elements.
 func shiftF32AVX2(dst *float32, x *float32, hi float32, lo float32, n int) { panic(noAssembly) }
@@ -53,21 +44,12 @@ func scaleExtStreamF32AVX512(dst *float32, x *float32, w float32, e float32, n i
 // maxF32AVX512 is the largest of n elements that are not NaN, or -Inf.
 func maxF32AVX512(x *float32, n int) float32 { panic(noAssembly) }
 
-// sumExpF32AVX512 is Σ e^(x[i]-top) over n elements, none larger than top.
-func sumExpF32AVX512(x *float32, top float32, n int) float32 { panic(noAssembly) }
+// sumAtF32AVX512 is Σ 2^-e·e^x[i] over n elements; none is larger than 2.
+func sumAtF32AVX512(x *float32, e float32, n int) float32 { panic(noAssembly) }
 
-// storeExpF32AVX512 is dst[i] = e^(x[i]-top) for n elements, none larger than top, and
-// gives their sum.
-func storeExpF32AVX512(dst *float32, x *float32, top float32, n int) float32 { panic(noAssembly) }
-
-// scaleExpF32AVX512 is dst[i] = w·e^(x[i]-top) for n elements, none larger than top.
-func scaleExpF32AVX512(dst *float32, x *float32, w float32, top float32, n int) { panic(noAssembly) }
-
-// scaleExpStreamF32AVX512 is dst[i] = w·e^(x[i]-top) for n elements, none larger than top.
-// dst must be aligned to 64 bytes: the stores bypass the caches.
-func scaleExpStreamF32AVX512(dst *float32, x *float32, w float32, top float32, n int) {
-	panic(noAssembly)
-}
+// storeAtF32AVX512 is dst[i] = 2^-e·e^x[i] for n elements and gives their sum; none is
+// larger than 2.
+func storeAtF32AVX512(dst *float32, x *float32, e float32, n int) float32 { panic(noAssembly) }
 
 // shiftF32AVX512 is dst[i] = (x[i]-hi)-lo for n elements.
 func shiftF32AVX512(dst *float32, x *float32, hi float32, lo float32, n int) { panic(noAssembly) }
@@ -86,21 +68,12 @@ func scaleExtStreamF64AVX2(dst *float64, x *float64, w float64, e float64, n int
 // maxF64AVX2 is the largest of n elements that are not NaN, or -Inf.
 func maxF64AVX2(x *float64, n int) float64 { panic(noAssembly) }
 
-// sumExpF64AVX2 is Σ e^(x[i]-top) over n elements, none larger than top.
-func sumExpF64AVX2(x *float64, top float64, n int) float64 { panic(noAssembly) }
+// sumAtF64AVX2 is Σ 2^-e·e^x[i] over n elements; none is larger than 2.
+func sumAtF64AVX2(x *float64, e float64, n int) float64 { panic(noAssembly) }
 
-// storeExpF64AVX2 is dst[i] = e^(x[i]-top) for n elements, none larger than top, and
-// gives their sum.
-func storeExpF64AVX2(dst *float64, x *float64, top float64, n int) float64 { panic(noAssembly) }
-
-// scaleExpF64AVX2 is dst[i] = w·e^(x[i]-top) for n elements, none larger than top.
-func scaleExpF64AVX2(dst *float64, x *float64, w float64, top float64, n int) { panic(noAssembly) }
-
-// scaleExpStreamF64AVX2 is dst[i] = w·e^(x[i]-top) for n elements, none larger than top.
-// dst must be aligned to 64 bytes: the stores bypass the caches.
-func scaleExpStreamF64AVX2(dst *float64, x *float64, w float64, top float64, n int) {
-	panic(noAssembly)
-}
+// storeAtF64AVX2 is dst[i] = 2^-e·e^x[i] for n elements and gives their sum; none is
+// larger than 2.
+func storeAtF64AVX2(dst *float64, x *float64, e float64, n int) float64 { panic(noAssembly) }
 
 // shiftF64AVX2 is dst[i] = (x[i]-hi)-lo for n elements.
 func shiftF64AVX2(dst *float64, x *float64, hi float64, lo float64, n int) { panic(noAssembly) }
@@ -121,21 +94,12 @@ func scaleExtStreamF64AVX512(dst *float64, x *float64, w float64, e float64, n i
 // maxF64AVX512 is the largest of n elements that are not NaN, or -Inf.
 func maxF64AVX512(x *float64, n int) float64 { panic(noAssembly) }
 
-// sumExpF64AVX512 is Σ e^(x[i]-top) over n elements, none larger than top.
-func sumExpF64AVX512(x *float64, top float64, n int) float64 { panic(noAssembly) }
+// sumAtF64AVX512 is Σ 2^-e·e^x[i] over n elements; none is larger than 2.
+func sumAtF64AVX512(x *float64, e float64, n int) float64 { panic(noAssembly) }
 
-// storeExpF64AVX512 is dst[i] = e^(x[i]-top) for n elements, none larger than top, and
-// gives their sum.
-func storeExpF64AVX512(dst *float64, x *float64, top float64, n int) float64 { panic(noAssembly) }
-
-// scaleExpF64AVX512 is dst[i] = w·e^(x[i]-top) for n elements, none larger than top.
-func scaleExpF64AVX512(dst *float64, x *float64, w float64, top float64, n int) { panic(noAssembly) }
-
-// scaleExpStreamF64AVX512 is dst[i] = w·e^(x[i]-top) for n elements, none larger than top.
-// dst must be aligned to 64 bytes: the stores bypass the caches.
-func scaleExpStreamF64AVX512(dst *float64, x *float64, w float64, top float64, n int) {
-	panic(noAssembly)
-}
+// storeAtF64AVX512 is dst[i] = 2^-e·e^x[i] for n elements and gives their sum; none is
+// larger than 2.
+func storeAtF64AVX512(dst *float64, x *float64, e float64, n int) float64 { panic(noAssembly) }
 
 // shiftF64AVX512 is dst[i] = (x[i]-hi)-lo for n elements.
 func shiftF64AVX512(dst *float64, x *float64, hi float64, lo float64, n int) { panic(noAssembly) }

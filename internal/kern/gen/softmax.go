@@ -15,10 +15,8 @@ func init() {
 			a.scaleExt(false)
 			a.scaleExt(true)
 			a.maxOf()
-			a.sumExp(false)
-			a.sumExp(true)
-			a.scaleExp(false)
-			a.scaleExp(true)
+			a.sumAt(false)
+			a.sumAt(true)
 			a.shift()
 		})
 	})
@@ -49,54 +47,49 @@ func (a *asm) extExp(x reg.Register, k *softmaxConsts) (m, n reg.VecVirtual) {
 	a.fma(k.log2e, x, n)
 	a.sub(k.magic, n, n)
 	a.fnma(k.ln2Hi, n, x)
-	if k.ln2Lo != nil {
-		a.fnma(k.ln2Lo, n, x)
-	}
+	a.fnma(k.ln2Lo, n, x)
 	return a.poly(x, a.softmaxC()...), n
 }
 
-// softmaxConsts are constants that stay in registers if there are enough: nil
-// ln2Lo leaves out the second step of the reduction.
+// softmaxConsts are constants in registers, the last three in memory if there
+// are few registers.
 type softmaxConsts struct {
 	magic, lowest       reg.VecVirtual
 	log2e, ln2Hi, ln2Lo operand.Op
 }
 
-func (a *asm) softmaxConsts(lowest float64, twoSteps bool) *softmaxConsts {
-	k := &softmaxConsts{magic: a.k(a.magic()), lowest: a.k(lowest)}
-	get := func(x float64) operand.Op {
-		if a.avx512() {
-			return a.k(x)
-		}
-		return a.konst(x)
-	}
+func (a *asm) softmaxConsts() *softmaxConsts {
+	k := &softmaxConsts{magic: a.k(a.magic()), lowest: a.k(extLowest)}
 	hi, lo := a.ln2()
-	k.log2e, k.ln2Hi = get(math.Log2E), get(hi)
-	if twoSteps {
-		k.ln2Lo = get(lo)
+	for _, c := range []struct {
+		op *operand.Op
+		x  float64
+	}{{&k.log2e, math.Log2E}, {&k.ln2Hi, hi}, {&k.ln2Lo, lo}} {
+		if *c.op = a.konst(c.x); a.avx512() {
+			*c.op = a.k(c.x)
+		}
 	}
 	return k
 }
 
 // loadOr is a.loadTail with fill in the lanes that are not there.
 func (a *asm) loadOr(t *tail, m operand.Mem, fill, v reg.Register) {
+	a.loadTail(t, m, v)
+	a.fillTail(t, fill, v)
+}
+
+// fillTail puts fill into the lanes that are not there.
+func (a *asm) fillTail(t *tail, fill, v reg.Register) {
 	switch {
 	case t == nil:
-		a.load(m, v)
+	case a.avx512() && a.elem.size == 4:
+		a.VBLENDMPS(v, fill, t.k, v)
 	case a.avx512():
-		a.mov(fill, v)
-		if a.elem.size == 4 {
-			a.VMOVUPS(m, t.k, v)
-		} else {
-			a.VMOVUPD(m, t.k, v)
-		}
+		a.VBLENDMPD(v, fill, t.k, v)
+	case a.elem.size == 4:
+		a.VBLENDVPS(t.m, v, fill, v)
 	default:
-		a.loadTail(t, m, v)
-		if a.elem.size == 4 {
-			a.VBLENDVPS(t.m, v, fill, v)
-		} else {
-			a.VBLENDVPD(t.m, v, fill, v)
-		}
+		a.VBLENDVPD(t.m, v, fill, v)
 	}
 }
 
@@ -164,7 +157,7 @@ func (a *asm) sumExt() {
 	x, n := a.arg("x"), a.arg("n")
 	i := a.GP64()
 	a.XORQ(i, i)
-	k := a.softmaxConsts(extLowest, true)
+	k := a.softmaxConsts()
 	sums, unroll := make([]extSum, 2), 4
 	if a.avx512() {
 		unroll = 8
@@ -254,7 +247,7 @@ func (a *asm) scaleExt(stream bool) {
 	w, e := a.argVec("w"), a.argVec("e")
 	i := a.GP64()
 	a.XORQ(i, i)
-	k := a.softmaxConsts(extLowest, true)
+	k := a.softmaxConsts()
 	a.loop("ext", n, i, 4, func(vectors int, t *tail) {
 		for u := range vectors {
 			v := a.vec()
@@ -307,44 +300,34 @@ func (a *asm) maxOf() {
 	a.ret()
 }
 
-// expLowest is where arguments of exp are cut off that are at most 0.
-func (a *asm) expLowest() float64 { return 1.2 * a.layout().expLo }
-
-// expDiff is m and n of e^(x − top), at most 1.
-func (a *asm) expDiff(t *tail, x operand.Mem, top reg.Register, k *softmaxConsts) (m, n reg.VecVirtual) {
-	v := a.vec()
-	a.loadOr(t, x, k.lowest, v)
-	a.sub(top, v, v)
-	a.max(v, k.lowest, v)
-	return a.extExp(v, k)
-}
-
-func (a *asm) sumExp(store bool) {
-	name, args, doc := "sumExp", "(x *%[1]s, top %[1]s, n int) %[1]s", []string{"is Σ e^(x[i]-top) over n elements, none larger than top."}
+func (a *asm) sumAt(store bool) {
+	name, args, doc := "sumAt", "(x *%[1]s, e %[1]s, n int) %[1]s", []string{"is Σ 2^-e·e^x[i] over n elements; none is larger than 2."}
 	if store {
-		name, args = "storeExp", "(dst, x *%[1]s, top %[1]s, n int) %[1]s"
-		doc = []string{"is dst[i] = e^(x[i]-top) for n elements, none larger than top, and", "gives their sum."}
+		name, args = "storeAt", "(dst, x *%[1]s, e %[1]s, n int) %[1]s"
+		doc = []string{"is dst[i] = 2^-e·e^x[i] for n elements and gives their sum; none is", "larger than 2."}
 	}
 	a.fn(name+a.elem.suffix, fmt.Sprintf(args, a.elem.goType), doc...)
 	var dst reg.Register
 	if store {
 		dst = a.arg("dst")
 	}
-	x, n, top := a.arg("x"), a.arg("n"), a.argVec("top")
+	x, n, e := a.arg("x"), a.arg("n"), a.argVec("e")
 	i := a.GP64()
 	a.XORQ(i, i)
-	k := a.softmaxConsts(a.expLowest(), a.elem.size == 8)
+	k := a.softmaxConsts()
 	sums := []reg.VecVirtual{a.zero(), a.zero(), a.zero(), a.zero()}
 	a.loop("exp", n, i, len(sums), func(vectors int, t *tail) {
 		for u := range vectors {
-			m, n := a.expDiff(t, a.at(x, i, u), top, k)
-			switch {
-			case store || a.avx512():
-				a.scale(m, n)
-				a.add(m, sums[u], sums[u])
-			default:
+			v := a.vec()
+			a.loadCut(t, a.at(x, i, u), k.lowest, v)
+			m, n := a.extExp(v, k)
+			a.sub(e, n, n)
+			if !store && !a.avx512() {
 				a.fma(a.pow2(n), m, sums[u])
+				continue
 			}
+			a.scaleOut(m, n)
+			a.add(m, sums[u], sums[u])
 			if store {
 				a.storeTail(t, m, a.at(dst, i, u))
 			}
@@ -352,28 +335,6 @@ func (a *asm) sumExp(store bool) {
 	})
 	a.Store(a.fold(sums, a.add), a.ReturnIndex(0))
 	a.ret()
-}
-
-func (a *asm) scaleExp(stream bool) {
-	doc := []string{"is dst[i] = w·e^(x[i]-top) for n elements, none larger than top."}
-	if stream {
-		doc = append(doc, alignedDst)
-	}
-	a.fn(streamed("scaleExp", stream)+a.elem.suffix, fmt.Sprintf("(dst, x *%[1]s, w, top %[1]s, n int)", a.elem.goType), doc...)
-	dst, x, n := a.arg("dst"), a.arg("x"), a.arg("n")
-	w, top := a.argVec("w"), a.argVec("top")
-	i := a.GP64()
-	a.XORQ(i, i)
-	k := a.softmaxConsts(a.expLowest(), a.elem.size == 8)
-	a.loop("exp", n, i, 4, func(vectors int, t *tail) {
-		for u := range vectors {
-			m, n := a.expDiff(t, a.at(x, i, u), top, k)
-			a.mul(w, m, m)
-			a.scale(m, n)
-			a.storeMaybe(stream, t, m, a.at(dst, i, u))
-		}
-	})
-	a.endStream(stream)
 }
 
 func (a *asm) shift() {
