@@ -147,6 +147,7 @@ func TestUsageErrors(t *testing.T) {
 		{"missing model file", "sample --model none.onnx", "no such file"},
 		{"unknown network", "train cats", "mnist-denoiser"},
 		{"worker without server", "worker", "--nats"},
+		{"no address", "run trial --listen 4222", "host:port"},
 		{"secret for nobody", "run trial --secret key", "--listen"},
 		{"login for no server", "run trial --nats-user me", "--nats"},
 		{"two ways for workers", "run trial --nats nats://localhost --listen :4222", "--listen with --nats"},

@@ -191,7 +191,7 @@ func (c *console) printVerdicts(done []written) {
 		e := w.report.Experiment
 		for i, v := range w.report.Verdicts {
 			status := c.paint(looks[v.Status], fmt.Sprintf("%-13s", v.Status))
-			lines = append(lines, fmt.Sprintf("  %s  %s: %s", status, shortOf(e), e.Claims[i].Name))
+			lines = append(lines, fmt.Sprintf("  %s  %s", status, cut(shortOf(e)+": "+e.Claims[i].Name, c.width-17)))
 		}
 	}
 	if len(lines) > 1 {

@@ -112,7 +112,10 @@ func (p *progress) redraw() {
 func (p *progress) line() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.total == 0 { // nobody knows how much there is
+	switch {
+	case p.total == 0 && p.done == 0:
+		return cut(p.title+": starting", p.c.width-margin)
+	case p.total == 0: // nobody knows how much there is
 		return cut(fmt.Sprintf("%s: %d %s  %s", p.title, p.done, p.unit, p.note), p.c.width-margin)
 	}
 	const bar = 16

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net"
 	"path/filepath"
 	"strings"
 
@@ -37,7 +39,8 @@ every budget, with several seeds. It prints the figures and whether the paper's
 claims hold, and writes pictures, tables and the cells' files into a folder.
 
 A run that was stopped, by Ctrl-C or worse, goes on where it was when the same
-command is typed again. Finished runs are not run twice.`,
+command is typed again. Finished runs are not run twice. The status is 0 when
+it is done, whatever the verdict, 1 when it failed, and 130 after Ctrl-C.`,
 		Example: `  assay run dpm-solver-pp                          all its experiments
   assay run dpm-solver-pp --size quick             a smoke run
   assay run dpm-solver-pp/guided --seeds 20        one of them, more seeds
@@ -158,13 +161,25 @@ func (c *console) run(ctx context.Context, arg string, f runFlags) error {
 	}
 	if !f.json {
 		c.printNext(arg, done)
-		return nil
+		return anyOutcome(done)
 	}
 	doc, err := runDocument(done)
 	if err != nil {
 		return err
 	}
-	return writeJSON(c.out, doc)
+	return errors.Join(writeJSON(c.out, doc), anyOutcome(done))
+}
+
+// anyOutcome is an error for an experiment of which every cell failed: nothing
+// was done then.
+func anyOutcome(done []written) error {
+	for _, w := range done {
+		if m := w.run.Curves.Missing; !hasPoints(w.run.Curves) && len(m) > 0 {
+			why, _, _ := strings.Cut(m[0].Err, "\n")
+			return fmt.Errorf("%s: all %d cells failed, such as %s: %s", w.run.Experiment, len(m), m[0].Cell, why)
+		}
+	}
+	return nil
 }
 
 // runner is the runner that the flags ask for, without a store.
@@ -175,6 +190,9 @@ func (f *runFlags) runner() (*runner.Runner, error) {
 	to, err := remote(f.nats)
 	if err != nil {
 		return nil, err
+	}
+	if _, _, err := net.SplitHostPort(f.listen); f.listen != "" && err != nil {
+		return nil, usagef("", "--listen %s: must be host:port, such as :4222", f.listen)
 	}
 	if f.jobs < 0 && to == nil && f.listen == "" {
 		return nil, usagef("", "--jobs = %d: must not be negative, unless workers join by --nats or --listen", f.jobs)
@@ -200,18 +218,19 @@ func (f *runFlags) folder(arg string, e *lab.Experiment) string {
 func (c *console) runOne(ctx context.Context, r runner.Runner, p plan, size lab.Size) (*runner.Run, error) {
 	bar := c.progress(p.experiment.Name, "cells")
 	defer bar.close()
+	last := ""
 	r.Progress = func(now runner.Progress) {
 		if now.Note != "" {
 			c.note("%s: %s", p.experiment.Name, now.Note)
 		}
-		note := ""
-		if now.Failed > 0 {
-			note = fmt.Sprintf("%d failed  ", now.Failed)
-		}
 		if now.Last != nil {
-			note += now.Last.Cell.String()
+			last = now.Last.Cell.String()
 		}
-		bar.set(now.Done, now.Total, note)
+		if now.Failed > 0 {
+			bar.set(now.Done, now.Total, fmt.Sprintf("%d failed  %s", now.Failed, last))
+			return
+		}
+		bar.set(now.Done, now.Total, last)
 	}
 	run, err := r.Run(ctx, p.experiment, size, p.values)
 	if err != nil {

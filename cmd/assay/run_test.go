@@ -275,6 +275,16 @@ func TestFailingCellsAreNamed(t *testing.T) {
 	}
 }
 
+func TestNothingButFailures(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	r := d.assay("run", "trial", "--size", "quick", "--set", "mood=hopeless")
+	if r.status != statusFailed || !strings.Contains(r.stderr, "all 18 cells failed") || !strings.Contains(r.stderr, "no cell can do this") {
+		t.Errorf("status %d\n%s", r.status, r.stderr)
+	}
+	d.read("out", "trial", "steady", "report.md")
+}
+
 func TestDamagedStoreIsKept(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)

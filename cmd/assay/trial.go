@@ -24,7 +24,7 @@ func trials() []*lab.Experiment {
 		Params: []lab.Param{
 			{Name: "seeds", Kind: lab.Int, Default: "8", At: map[lab.Size]string{lab.Quick: "3"}, Min: 1, Max: 1000, Help: "how many repetitions"},
 			{Name: "wait", Kind: lab.Float, Default: "0", Min: 0, Max: 60000, Help: "milliseconds that a cell takes"},
-			{Name: "mood", Kind: lab.Choice, Default: "good", Choices: []string{"good", "fails", "panics", "deaf"}, Help: "what cells of the method b do at 100 draws"},
+			{Name: "mood", Kind: lab.Choice, Default: "good", Choices: []string{"good", "fails", "panics", "deaf", "hopeless"}, Help: "what cells of the method b do at 100 draws"},
 			{Name: "model", Kind: lab.Input, Default: "builtin:normal", Choices: []string{"builtin:normal"}, Accept: []string{".txt"}, Help: "what to draw from"},
 		},
 		Grid:   trialGrid,
@@ -47,6 +47,9 @@ func trialGrid(v lab.Values) ([]lab.Cell, error) {
 
 func runTrial(ctx context.Context, c lab.Cell) (lab.Outcome, error) {
 	wait := time.Duration(c.Values.Float("wait") * float64(time.Millisecond))
+	if c.Values.Text("mood") == "hopeless" {
+		return lab.Outcome{}, errors.New("no cell can do this")
+	}
 	if c.Method == "b" && c.Budget == 100 {
 		switch c.Values.Text("mood") {
 		case "fails":
