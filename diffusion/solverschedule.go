@@ -124,11 +124,39 @@ func (s *SolverSchedule) NFE() int {
 	return n
 }
 
+// RepeatDecision is the schedule that decides alike at every step: a multistep
+// solver. Orders are at most the number of points that exist and, if lowerFinal is
+// set, of steps left; the last step has no corrector. The decision's points are the
+// default ones.
+func RepeatDecision(d Decision, lowerFinal bool, times ...float64) *SolverSchedule {
+	n := max(len(times)-1, 0)
+	s := &SolverSchedule{Times: times, Steps: make([]Decision, n)}
+	for i := range s.Steps {
+		e := d
+		e.Points = nil
+		e.Order = min(max(d.Order, 1), i+1)
+		if lowerFinal {
+			e.Order = min(e.Order, n-i)
+		}
+		if e.Order == 1 {
+			e.Relaxation, e.Coefficient = NoRelaxation, 0
+		}
+		if i == n-1 {
+			e.Correction, e.Corrector = NoCorrection, nil
+		}
+		s.Steps[i] = e
+	}
+	return s
+}
+
 // Complete is the schedule with every default written out. It shares no memory
 // with s but Average.
 func (s *SolverSchedule) Complete() *SolverSchedule {
 	c := *s
-	c.Times, c.Alpha, c.Sigma = slices.Clone(s.Times), slices.Clone(s.Alpha), slices.Clone(s.Sigma)
+	c.Times, c.Alpha, c.Sigma = slices.Clone(s.Times), cloneOrNil(s.Alpha), cloneOrNil(s.Sigma)
+	if len(s.Average) == 0 {
+		c.Average = nil
+	}
 	c.Steps = slices.Clone(s.Steps)
 	for i := range c.Steps {
 		d := &c.Steps[i]
@@ -157,10 +185,14 @@ func (u Update) complete() Update {
 	if u.Start == 0 {
 		u.Start = -1
 	}
-	if u.Points != nil || u.Order > maxPredictorOrder+1 {
-		u.Points = clonePoints(u.Points)
+	if len(u.Points) > 0 || u.Order > maxPredictorOrder+1 {
+		u.Points = slices.Clone(u.Points)
+		for k := range u.Points {
+			u.Points[k] = slices.Clone(u.Points[k])
+		}
 		return u
 	}
+	u.Points = nil
 	var newest []int
 	for p := -1; len(newest) < u.Order-1; p-- {
 		if p != u.Start {
@@ -188,12 +220,11 @@ func (u Update) corrector() Update {
 	return c
 }
 
-func clonePoints(ps [][]int) [][]int {
-	c := slices.Clone(ps)
-	for i := range c {
-		c[i] = slices.Clone(c[i])
+func cloneOrNil(x []float64) []float64 {
+	if len(x) == 0 {
+		return nil
 	}
-	return c
+	return slices.Clone(x)
 }
 
 // Validate reports the first thing wrong with the schedule, by step (from 1) and field.
