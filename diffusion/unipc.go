@@ -15,6 +15,7 @@ type UniPC struct {
 	Order       int  // 0: 3
 	BH          BH   // default BH1
 	NoCorrector bool // the predictor alone
+	Reevaluate  bool // ask the model again at the corrected state: two evaluations a step
 	// FullOrderFinal keeps the order up to the last step; by default the order of
 	// a step is at most the number of steps left.
 	FullOrderFinal bool
@@ -76,6 +77,10 @@ func (m UniPC) Trace(t *Tracer, g Grid) error {
 			m1 := t.Let(t.Eval(x, to, want))
 			if !m.NoCorrector {
 				x = s.correct(m1)
+			}
+			if m.Reevaluate && !m.NoCorrector {
+				x = t.Let(x)
+				m1 = t.Let(t.Eval(x, to, want))
 			}
 			old.push(m1, to, keep)
 		}

@@ -153,6 +153,11 @@ func (t Trial) solve(ctx context.Context, r Rival, steps int, hook diffusion.Hoo
 	return diffusion.Solve(ctx, p, r.Method)
 }
 
+// SampleOn runs a sampler on a spacing other than its own.
+func (t Trial) SampleOn(ctx context.Context, m diffusion.Method, steps int, spacing diffusion.Spacing) (diffusion.Solution[float64], error) {
+	return t.solve(ctx, Rival{Method: m, Spacing: spacing}, steps, nil)
+}
+
 // problem is the trial as a sampler takes it.
 func (t Trial) problem(steps int) (p diffusion.Problem[float64], err error) {
 	if p.Model, err = t.model(); err != nil {
