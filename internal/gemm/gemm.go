@@ -45,8 +45,8 @@ var pool = sync.Pool{New: func() any {
 }}
 
 // Mul computes C = A·B, or C += A·B if add; C is dense. It runs on the calling
-// goroutine. A number of C is the same whatever the sizes of A and B but for the
-// inner one. Mul panics if shapes do not match.
+// goroutine. A row of C is the same whatever the other rows of A. Mul panics if
+// shapes do not match.
 func Mul(c []float32, a, b Matrix, add bool) { current().mul(c, a, b, add) }
 
 func (kern *kernel) mul(c []float32, a, b Matrix, add bool) {
