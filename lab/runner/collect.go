@@ -30,6 +30,9 @@ type collector struct {
 	in   chan jetstream.Msg
 	sent chan error // the end of publishing
 	idle int        // seconds in which nothing came
+
+	again bool // publish once more
+	fails int  // of publishing, in a row
 }
 
 // start opens the queue, takes in what workers left there for an earlier
@@ -99,7 +102,10 @@ func (c *collector) collect(ctx context.Context) error {
 			c.r.report(c.t.progress(nil, note))
 		case err := <-c.sent:
 			c.sent = nil
-			if err != nil {
+			if err == nil {
+				c.fails = 0
+			}
+			if err := c.forgive(ctx, err); err != nil {
 				return err
 			}
 		case <-second.C:
@@ -108,7 +114,7 @@ func (c *collector) collect(ctx context.Context) error {
 			if err := closedError(c.q.nc); err != nil {
 				return err
 			}
-			if err := c.heal(ctx); err != nil {
+			if err := c.forgive(ctx, c.heal(ctx)); err != nil {
 				return err
 			}
 		case <-ctx.Done():
@@ -208,10 +214,26 @@ func (c *collector) drain() error {
 	}
 }
 
+// forgive lets an outside server fail to take cells a few times in a row: it may
+// be restarting.
+func (c *collector) forgive(ctx context.Context, err error) error {
+	const most = 10
+	switch {
+	case err == nil:
+	case c.r.Remote == nil || c.fails == most || ctx.Err() != nil:
+		return err
+	default:
+		c.fails++
+		c.again = true
+		c.r.report(c.t.progress(nil, "trying again: "+err.Error()))
+	}
+	return nil
+}
+
 // heal makes the queue anew when it has been lost, or lost cells: on another's
 // server it may be deleted, or kept in the memory of a machine that restarts.
 func (c *collector) heal(ctx context.Context) error {
-	if c.idle < 3 || c.idle%3 != 0 || c.sent != nil || !c.q.nc.IsConnected() {
+	if c.sent != nil || !c.q.nc.IsConnected() || !c.again && (c.idle < 3 || c.idle%3 != 0) {
 		return nil
 	}
 	turn, cancel := context.WithTimeout(ctx, 2*time.Second)
@@ -221,9 +243,14 @@ func (c *collector) heal(ctx context.Context) error {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 	case err != nil:
 		return nil // not reachable: nothing to heal yet
+	case c.again:
+		c.again = false
+		c.publish(ctx)
+		return nil
 	case s.CachedInfo().State.Msgs > 0 || len(c.in) > 0:
 		return nil
 	}
+	c.again = false
 	c.r.report(c.t.progress(nil, "the queue has lost cells: queueing them again"))
 	if err := c.q.open(ctx); err != nil {
 		return err

@@ -19,7 +19,7 @@ import (
 type Remote struct {
 	URL string // "nats://host:4222", "tls://host:4222"; several are separated by commas
 
-	CA        string // file of certificates to trust beside the system's
+	CA        string // file of certificates to trust instead of the system's
 	Cert, Key string // files of the client's own certificate and its key
 
 	User, Password string
