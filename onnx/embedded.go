@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"reflect"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -34,6 +33,8 @@ type embedded struct {
 	info  Info
 	keep  int // programs kept
 
+	threads int // 0: one a core
+
 	mu       sync.Mutex
 	programs map[string]*program
 	recent   []string // keys of programs, the last used last
@@ -44,7 +45,7 @@ type embedded struct {
 // A program is compiled once, by the first that wants it.
 type program struct {
 	once sync.Once
-	*compiled
+	*plan
 	err error
 }
 
@@ -59,7 +60,7 @@ func newEmbedded(m *Model, opt Options) (Session, error) {
 		bytes += w.Len() * elementSize(w.Type())
 	}
 	e := &embedded{
-		model: m, info: m.info(Embedded, ""), programs: map[string]*program{},
+		model: m, info: m.info(Embedded, ""), programs: map[string]*program{}, threads: opt.Threads,
 		keep: min(max(maxCached/max(bytes, 1), 1), maxPrograms),
 	}
 	if shapes := e.fixedShapes(); shapes != nil { // find faults now rather than at the first run
@@ -116,12 +117,7 @@ func (e *embedded) Close() error {
 	e.running.Wait()
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for key, p := range e.programs {
-		if p.compiled != nil {
-			p.close()
-		}
-		delete(e.programs, key)
-	}
+	clear(e.programs)
 	e.recent = nil
 	return nil
 }
@@ -183,7 +179,7 @@ func (e *embedded) program(shapes map[string][]int) *program {
 	p.once.Do(func() {
 		m, err := e.model.rewrite(shapes)
 		if err == nil {
-			p.compiled, err = compileGraph(m)
+			p.plan, err = newPlan(m, e.threads)
 		}
 		p.err = err
 	})
@@ -252,7 +248,7 @@ func (c *compiled) run(in map[string]Tensor) (out map[string]Tensor, err error) 
 	defer recovered("running the network", &err)
 	buffers, donate := make([]compute.Buffer, len(c.inputs)), make([]bool, len(c.inputs))
 	for i, v := range c.inputs {
-		t := in[strings.TrimPrefix(v.Name, "in:")]
+		t := in[v.Name]
 		if buffers[i], err = c.backend.BufferFromFlatData(0, t.Data, c.shapes[i]); err != nil {
 			return nil, err
 		}
@@ -263,7 +259,7 @@ func (c *compiled) run(in map[string]Tensor) (out map[string]Tensor, err error) 
 	for i, r := range results {
 		v := c.outputs[i]
 		if err := r.ConstFlatData(func(flat any) {
-			out[v.Name] = Tensor{Shape: slices.Clone(v.Shape), Data: reflect.AppendSlice(reflect.Zero(reflect.TypeOf(flat)), reflect.ValueOf(flat)).Interface()}
+			out[v.Name] = Tensor{Shape: slices.Clone(v.Shape), Data: clone(flat)}
 		}); err != nil {
 			return nil, err
 		}

@@ -5,10 +5,10 @@ import "slices"
 // linearRules are products of matrices.
 var linearRules = map[string]rule{
 	"MatMul": func(r *rewriter, n *Node) []*value { return one(r.matmul(r.in(n, 0), r.in(n, 1))) },
-	"Gemm":   gemm,
+	"Gemm":   gemmRule,
 }
 
-func gemm(r *rewriter, n *Node) []*value {
+func gemmRule(r *rewriter, n *Node) []*value {
 	x, y := r.in(n, 0), r.in(n, 1)
 	if len(x.shape) != 2 || len(y.shape) != 2 {
 		failf("operands of shapes %v and %v: matrices are wanted", x.shape, y.shape)

@@ -72,7 +72,9 @@ func (m *Model) rewrite(shapes map[string][]int) (*Model, error) {
 	out := &Model{IR: 8, Opset: 17, Graph: Graph{Name: "rewritten", Inputs: r.inputs}}
 	for _, v := range g.Outputs {
 		x := r.plain(r.values[v.Name])
-		r.nodes = append(r.nodes, Node{Op: "Identity", In: []string{r.ref(x)}, Out: []string{"out:" + v.Name}})
+		r.nodes = append(r.nodes, Node{
+			Op: "Identity", In: []string{r.ref(x)}, Out: []string{"out:" + v.Name}, Attrs: Attrs{"type": x.typ, "shape": x.shape},
+		})
 		out.Graph.Outputs = append(out.Graph.Outputs, ValueInfo{Name: "out:" + v.Name, Type: x.typ, Shape: x.shape})
 	}
 	out.Graph.Nodes = live(r.nodes, out.Graph.Outputs)
@@ -242,7 +244,10 @@ func (r *rewriter) ref(v *value) string {
 // for inputs left out.
 func (r *rewriter) emit(op string, attrs Attrs, typ Type, shape []int, in ...*value) *value {
 	check(checkShape(shape))
-	n := Node{Op: op, Attrs: attrs}
+	n := Node{Op: op, Attrs: Attrs{"type": typ, "shape": shape}}
+	for k, v := range attrs {
+		n.Attrs[k] = v
+	}
 	for _, v := range in {
 		name := ""
 		if v != nil {

@@ -8,7 +8,7 @@ var shapeRules = map[string]rule{
 	"Size":    func(r *rewriter, n *Node) []*value { return one(r.number(Int64, float64(elements(r.in(n, 0).shape)))) },
 	"Reshape": reshapeRule, "Flatten": flatten, "Squeeze": squeeze, "Unsqueeze": unsqueeze, "Transpose": transposeRule,
 	"Concat": concatRule, "Split": splitRule, "Slice": sliceRule, "Gather": gatherRule,
-	"Expand": expandRule, "Tile": tile, "Pad": padRule,
+	"Expand": expandRule, "Tile": tileRule, "Pad": padRule,
 	"DepthToSpace": depthToSpace, "SpaceToDepth": spaceToDepth,
 }
 
@@ -249,7 +249,7 @@ func expandRule(r *rewriter, n *Node) []*value {
 	return one(r.expand(x, shape))
 }
 
-func tile(r *rewriter, n *Node) []*value {
+func tileRule(r *rewriter, n *Node) []*value {
 	x := r.in(n, 0)
 	repeats, _ := r.ints(n, 1)
 	if len(repeats) != len(x.shape) {
