@@ -132,6 +132,12 @@ func combColsAsm[T Float](dst []T, c, x [][]T, off int) {
 	}
 }
 
+// Scale is x[i] *= c.
+func Scale[T Float](x []T, c T) {
+	cs, xs := [1]T{c}, [1][]T{x}
+	Comb(x, cs[:], xs[:])
+}
+
 // Axpy is y[i] += c·x[i]. x has at least the length of y.
 func Axpy[T Float](y []T, c T, x []T) {
 	x = x[:len(y)]

@@ -156,15 +156,9 @@ func storeAt[T Float](dst, x []T, e T) T {
 	}
 }
 
-// Shift is dst[i] = x[i] − c, rounded once for c near x[i]: c is taken in two
-// parts.
-func Shift[T Float](dst, x []T, c float64) {
+// Shift is dst[i] = (x[i] − hi) − lo.
+func Shift[T Float](dst, x []T, hi, lo T) {
 	x = x[:len(dst)]
-	hi := T(c)
-	lo := T(c - float64(hi))
-	if hi-hi != 0 {
-		lo = 0
-	}
 	for at := 0; at < len(dst); {
 		end := min(at+blockLen[T](), len(dst))
 		shift(dst[at:end], x[at:end], hi, lo)

@@ -5,8 +5,9 @@ import (
 	"unsafe"
 )
 
-// extLowest is where arguments of extExp are cut off.
-const extLowest = -1 << 21
+// ExtLowest is where arguments are cut off whose exponential is then of no
+// account: sums with nothing larger have exponents beyond 2^20.
+const ExtLowest = -1 << 21
 
 func least[T Float]() T { return T(math.Inf(-1)) }
 
@@ -74,7 +75,7 @@ func scaled[T Float](m, d float64) T {
 func sumExtGeneric[T Float](x []T) (m, e float64) {
 	e = -math.MaxFloat64
 	for _, v := range x {
-		mi, ni := extExp[T](max(float64(v), extLowest))
+		mi, ni := extExp[T](max(float64(v), ExtLowest))
 		switch {
 		case ni > e:
 			m, e = m*Pow2(e-ni)+mi, ni
@@ -89,7 +90,7 @@ func sumExtGeneric[T Float](x []T) (m, e float64) {
 
 func scaleExtGeneric[T Float](dst, x []T, w, e T) {
 	for i, v := range x {
-		m, n := extExp[T](max(float64(v), extLowest))
+		m, n := extExp[T](max(float64(v), ExtLowest))
 		dst[i] = scaled[T](m*float64(w), n-float64(e))
 	}
 }
@@ -108,7 +109,7 @@ func maxGeneric[T Float](x []T) T {
 func storeAtGeneric[T Float](dst, x []T, e T) T {
 	var sum float64
 	for i, v := range x {
-		m, n := extExp[T](max(float64(v), extLowest))
+		m, n := extExp[T](max(float64(v), ExtLowest))
 		y := scaled[T](m, n-float64(e))
 		sum += float64(y)
 		if dst != nil {

@@ -91,7 +91,7 @@ func testSoftmaxKernels[T kern.Float](t *testing.T) {
 					}
 				}
 			}
-			kern.Shift(dst, x, lse)
+			kern.Shift(dst, x, T(lse), T(lse-float64(T(lse))))
 			for i, v := range x {
 				if want := float64(v) - lse; math.Abs(float64(dst[i])-want) > 2*eps[T]()*math.Abs(want)+1e-15*math.Abs(lse) {
 					fail("Shift", i, float64(dst[i]), want)
