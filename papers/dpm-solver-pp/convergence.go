@@ -26,7 +26,7 @@ func convergence() *lab.Experiment {
 		},
 		Version: 1,
 		Grid: func(v lab.Values) ([]lab.Cell, error) {
-			return cells(v, []string{""}, convergenceRivals, v.Ints("nfe")), nil
+			return mixture.Cells(v, []string{""}, convergenceRivals, false), nil
 		},
 		Run:    runConvergence,
 		Claims: []lab.Claim{orderClaim()},

@@ -41,7 +41,7 @@ func digits() *lab.Experiment {
 			if !slices.Equal(m.Shape, []int{1, 28, 28}) {
 				return nil, fmt.Errorf("model = %s: samples of shape %v cannot be compared with digits of shape [1 28 28]", v.Text("model"), m.Shape)
 			}
-			return cells(v, nets.Panels(m, v.Floats("guidance")), networkRivals, v.Ints("nfe")), nil
+			return mixture.Cells(v, nets.Panels(m, v.Floats("guidance")), networkRivals, false), nil
 		},
 		Run:    runDigits,
 		Claims: digitsClaims(),

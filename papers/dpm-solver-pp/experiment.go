@@ -35,21 +35,6 @@ var (
 	unipc = mixture.Rival{Name: "UniPC-3", Method: diffusion.UniPC{}}
 )
 
-// cells is panel × rival × budget × seed.
-func cells(v lab.Values, panels []string, rivals []mixture.Rival, budgets []int) []lab.Cell {
-	var cs []lab.Cell
-	for _, panel := range panels {
-		for _, r := range rivals {
-			for _, b := range budgets {
-				for seed := range v.Int("seeds") {
-					cs = append(cs, lab.Cell{Panel: panel, Method: r.Name, Budget: float64(b), Seed: uint64(seed), Values: v})
-				}
-			}
-		}
-	}
-	return cs
-}
-
 // guidancePanel names the panel of a guidance scale; guidanceOf reads it back.
 func guidancePanel(scale float64) string { return fmt.Sprintf("guidance %g", scale) }
 

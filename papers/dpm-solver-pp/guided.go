@@ -29,7 +29,7 @@ func guided() *lab.Experiment {
 		},
 		Version: 1,
 		Grid: func(v lab.Values) ([]lab.Cell, error) {
-			return cells(v, guidancePanels(v), guidedRivals, v.Ints("nfe")), nil
+			return mixture.Cells(v, guidancePanels(v), guidedRivals, false), nil
 		},
 		Run:    runGuided,
 		Claims: guidedClaims(),

@@ -31,7 +31,7 @@ func stochastic() *lab.Experiment {
 		},
 		Version: 1,
 		Grid: func(v lab.Values) ([]lab.Cell, error) {
-			return cells(v, []string{""}, stochasticRivals, v.Ints("nfe")), nil
+			return mixture.Cells(v, []string{""}, stochasticRivals, false), nil
 		},
 		Run:    runStochastic,
 		Claims: []lab.Claim{momentsClaim()},

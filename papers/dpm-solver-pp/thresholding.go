@@ -34,7 +34,7 @@ func thresholding() *lab.Experiment {
 		},
 		Version: 1,
 		Grid: func(v lab.Values) ([]lab.Cell, error) {
-			return cells(v, []string{""}, thresholds, v.Ints("nfe")), nil
+			return mixture.Cells(v, []string{""}, thresholds, false), nil
 		},
 		Run:    runThresholding,
 		Claims: []lab.Claim{thresholdingClaim()},

@@ -92,22 +92,7 @@ func (a Arena) Experiment() *lab.Experiment {
 			{Name: "n", Help: "start states a seed", Kind: lab.Int, Default: "64", At: map[lab.Size]string{lab.Quick: "16", lab.Full: "256"}, Min: 1, Max: 100000},
 			{Name: "seeds", Help: "independent sets of start states", Kind: lab.Int, Default: "3", At: map[lab.Size]string{lab.Quick: "1", lab.Full: "10"}, Min: 1, Max: 1000},
 		},
-		Grid: func(v lab.Values) ([]lab.Cell, error) {
-			var cs []lab.Cell
-			for _, panel := range panels {
-				for _, r := range a.Rivals {
-					for _, b := range v.Ints("nfe") {
-						if r.steps(b, a.Steps) < max(r.Least, 1) {
-							continue
-						}
-						for seed := range v.Int("seeds") {
-							cs = append(cs, lab.Cell{Panel: panel, Method: r.Name, Budget: float64(b), Seed: uint64(seed), Values: v})
-						}
-					}
-				}
-			}
-			return cs, nil
-		},
+		Grid: func(v lab.Values) ([]lab.Cell, error) { return Cells(v, panels, a.Rivals, a.Steps), nil },
 		Run: func(ctx context.Context, c lab.Cell) (lab.Outcome, error) {
 			i, j := slices.Index(panels, c.Panel), slices.IndexFunc(a.Rivals, func(r Rival) bool { return r.Name == c.Method })
 			if i < 0 || j < 0 {
@@ -128,15 +113,34 @@ func (a Arena) run(ctx context.Context, c lab.Cell, s Setting, r Rival) (lab.Out
 	if err != nil {
 		return lab.Outcome{}, err
 	}
-	sol, err := t.solve(ctx, r, r.steps(int(c.Budget), a.Steps), nil)
+	sol, err := t.solve(ctx, r, r.Steps(int(c.Budget), a.Steps), nil)
 	if err != nil {
 		return lab.Outcome{}, err
 	}
 	return lab.Outcome{Cost: float64(sol.NFE), Quality: RMS(sol.X, exact)}, nil
 }
 
-// steps is how many steps the rival makes of a budget.
-func (r Rival) steps(budget int, budgetIsSteps bool) int {
+// Cells is panel × rival × nfe × seed, without the budgets that a rival cannot run
+// at.
+func Cells(v lab.Values, panels []string, rivals []Rival, budgetIsSteps bool) []lab.Cell {
+	var cs []lab.Cell
+	for _, panel := range panels {
+		for _, r := range rivals {
+			for _, b := range v.Ints("nfe") {
+				if r.Steps(b, budgetIsSteps) < max(r.Least, 1) {
+					continue
+				}
+				for seed := range v.Int("seeds") {
+					cs = append(cs, lab.Cell{Panel: panel, Method: r.Name, Budget: float64(b), Seed: uint64(seed), Values: v})
+				}
+			}
+		}
+	}
+	return cs
+}
+
+// Steps is how many steps the rival makes of a budget.
+func (r Rival) Steps(budget int, budgetIsSteps bool) int {
 	if r.PerStep == 0 || budgetIsSteps {
 		return budget
 	}

@@ -20,14 +20,20 @@ type Rival struct {
 	Least   int               // steps that it needs; 0: 1
 }
 
-// RivalNamed returns the rival of that name.
-func RivalNamed(rivals []Rival, name string) (diffusion.Method, error) {
+// FindRival returns the rival of that name.
+func FindRival(rivals []Rival, name string) (Rival, error) {
 	for _, r := range rivals {
 		if r.Name == name {
-			return r.Method, nil
+			return r, nil
 		}
 	}
-	return nil, fmt.Errorf("no rival is called %q", name)
+	return Rival{}, fmt.Errorf("no rival is called %q", name)
+}
+
+// RivalNamed returns the method of the rival of that name.
+func RivalNamed(rivals []Rival, name string) (diffusion.Method, error) {
+	r, err := FindRival(rivals, name)
+	return r.Method, err
 }
 
 // A Trial samples a problem from seeded starts.

@@ -4,11 +4,12 @@ import (
 	"github.com/assay-lab/assay/diffusion"
 	"github.com/assay-lab/assay/lab"
 	mixture "github.com/assay-lab/assay/papers/fixture-gaussian-mixture"
+	"github.com/assay-lab/assay/papers/internal/nets"
 )
 
 // Experiments lists the paper's experiments, the main one first.
 func Experiments() []*lab.Experiment {
-	return []*lab.Experiment{speedup(), convergence()}
+	return []*lab.Experiment{speedup(), convergence(), onNetwork()}
 }
 
 var (
@@ -96,4 +97,26 @@ func orderClaim() lab.Claim {
 		Paper: "S-PNDM and F-PNDM have third-order local truncation error and are second-order convergent (property 4.1)",
 		Judge: lab.All(lab.Within(order(spndm), 1.85, 2.15), lab.Within(order(fpndm), 1.85, 2.15)),
 	}
+}
+
+// onNetwork is the same question on a trained network.
+func onNetwork() *lab.Experiment {
+	return nets.Arena{
+		Name:     "pndm/denoiser",
+		Title:    "PNDM on a trained network: error over network evaluations",
+		Help:     "A network trained on handwritten digits, or one that you bring as an ONNX file. The error is the distance, in a pixel's units of [−1, 1], to the same network's own solution with 1000 steps from the same start.",
+		Rivals:   []mixture.Rival{ddim, spndm, fpndm, plms, ipndm},
+		Budgets:  map[lab.Size]string{lab.Quick: "10,20", lab.Desk: "5,10,20,50"},
+		Guidance: "1",
+		Steps:    true,
+		Claims: []lab.Claim{{
+			Name:  "F-PNDM beats DDIM on a trained network",
+			Text:  "F-PNDM is nearer to the network's own exact solution than DDIM with 20 and 50 steps.",
+			Paper: "50 steps of PNDM match or beat 1000 of DDIM (abstract)",
+			Judge: func(c lab.Curves) lab.Verdict {
+				panel := c.Panels()[0]
+				return lab.All(lab.Beats(panel, fpndm.Name, ddim.Name, 20, 50)...)(c)
+			},
+		}},
+	}.Experiment()
 }

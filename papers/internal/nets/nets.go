@@ -104,12 +104,17 @@ func (t Trial) denoiser() (diffusion.Denoiser[float32], error) {
 
 // Sample runs a sampler with that many steps over the schedule's range.
 func (t Trial) Sample(ctx context.Context, m diffusion.Method, steps int) (diffusion.Solution[float32], error) {
+	return t.SampleOn(ctx, m, steps, diffusion.Spacing{})
+}
+
+// SampleOn is Sample on a spacing other than the method's own.
+func (t Trial) SampleOn(ctx context.Context, m diffusion.Method, steps int, spacing diffusion.Spacing) (diffusion.Solution[float32], error) {
 	var none diffusion.Solution[float32]
 	d, err := t.denoiser()
 	if err != nil {
 		return none, err
 	}
-	g := diffusion.Grid{Schedule: t.Model.Schedule, Steps: steps}
+	g := diffusion.Grid{Schedule: t.Model.Schedule, Steps: steps, Spacing: spacing}
 	x, err := diffusion.Start[float32](g, t.N, t.Model.Len(), diffusion.Seeded(t.Seed))
 	if err != nil {
 		return none, err
