@@ -32,9 +32,9 @@ func ExampleSolve() {
 	fmt.Println(s.NFE, "evaluations,", s.Tape.Slots(), "buffers")
 	// Output:
 	// +1.0
-	// -1.1
-	// +1.1
-	// -1.1
+	// -1.0
+	// +1.0
+	// +1.0
 	// 10 evaluations, 3 buffers
 }
 

@@ -3,6 +3,7 @@ package diffusion
 import (
 	"fmt"
 
+	"github.com/assay-lab/assay/internal/kern"
 	"github.com/assay-lab/assay/internal/rng"
 )
 
@@ -20,12 +21,10 @@ const StartDraw = -1
 // not depend on the batch that it is in.
 type Seeded uint64
 
-// Normal fills dst.
+// Normal fills dst, with the same numbers on every machine.
 func (s Seeded) Normal(dst []float64, draw, sample int) error {
-	r := rng.Stream(uint64(s), uint64(draw), uint64(sample))
-	for i := range dst {
-		dst[i] = r.NormFloat64()
-	}
+	key, stream := rng.Key(uint64(s), uint64(draw), uint64(sample))
+	kern.Normal(dst, key, stream)
 	return nil
 }
 
