@@ -34,12 +34,16 @@ func (e Estimator) Estimate(ctx context.Context, data []float64, n int, start, e
 	lambda := make([]float64, m+1)
 	samples := make([][]float64, m+1)
 	r := rand.New(rand.NewPCG(e.Seed, 0x656d73))
+	noise := make([]float64, len(data)) // the same at every level, so that the statistics are smooth in λ
+	for i := range noise {
+		noise[i] = r.NormFloat64()
+	}
 	for k := range lambda {
 		lambda[k] = first + (last-first)*float64(k)/float64(m)
 		at := e.Schedule.At(e.Schedule.Time(lambda[k]))
 		samples[k] = make([]float64, len(data))
 		for i, x := range data {
-			samples[k][i] = at.Alpha*x + at.Sigma*r.NormFloat64()
+			samples[k][i] = at.Alpha*x + at.Sigma*noise[i]
 		}
 	}
 	st, _, err := e.FromSamples(ctx, lambda, samples, n)

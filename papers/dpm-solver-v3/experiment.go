@@ -153,7 +153,7 @@ func estimate(ctx context.Context, p *mixture.Problem, m *gmm.Mixture, rows, sam
 		Start, End    float64
 		Rows, Samples int
 		Version       int
-	}{m, p.Schedule, p.TStart, p.TEnd, rows, samples, 1}
+	}{m, p.Schedule, p.TStart, p.TEnd, rows, samples, 2}
 	b, err := cache.Get(ctx, "mixture-statistics", recipe, func(ctx context.Context) ([]byte, error) {
 		model, err := gmm.Differentiable(m)
 		if err != nil {
