@@ -31,24 +31,24 @@ func (m DDIM) Trace(t *Tracer, g Grid) error {
 	for i := range g.Steps {
 		from, to := ls[i], ls[i+1]
 		x0 := t.Eval(x, from, Data)
-		x = t.Step(m.step(t, x, x0, from, to), to)
+		s := m.noise(from, to)
+		c := math.Sqrt(to.Sigma*to.Sigma-s*s) / from.Sigma // what is left along ε
+		next := x0.Mul(to.Alpha-c*from.Alpha).Add(c, x)
+		if s > 0 {
+			next = next.Add(s, t.Draw())
+		}
+		x = t.Step(next, to)
 	}
 	t.Return(x)
 	return nil
 }
 
-// step is eq. 12 for any α and σ. The fresh noise has deviation
-// s = η·(σ_t/σ_s)·√(σ_s² − (α_s/α_t)²·σ_t²), and √(σ_t² − s²) stays along ε.
-func (m DDIM) step(t *Tracer, x, x0 Vec, from, to Level) Vec {
-	var s float64
-	if m.Eta > 0 {
-		r := from.Alpha / to.Alpha * to.Sigma
-		s = min(m.Eta*to.Sigma/from.Sigma*math.Sqrt(from.Sigma*from.Sigma-r*r), to.Sigma)
+// noise is the deviation of the fresh noise, for any α and σ:
+// η·(σ_t/σ_s)·√(σ_s² − (α_s/α_t)²·σ_t²), at most σ_t.
+func (m DDIM) noise(from, to Level) float64 {
+	if m.Eta == 0 {
+		return 0
 	}
-	c := math.Sqrt(to.Sigma*to.Sigma-s*s) / from.Sigma
-	next := x0.Mul(to.Alpha-c*from.Alpha).Add(c, x)
-	if s > 0 {
-		next = next.Add(s, t.Draw())
-	}
-	return next
+	r := from.Alpha / to.Alpha * to.Sigma
+	return min(m.Eta*to.Sigma/from.Sigma*math.Sqrt(from.Sigma*from.Sigma-r*r), to.Sigma)
 }
