@@ -203,7 +203,10 @@ func TestCompensationErrors(t *testing.T) {
 		"ratios for no evaluation": func() error { _, err := diffusion.CPR{}.Ratios(7.5, 0); return err },
 		"ratios for guidance NaN":  func() error { _, err := diffusion.CPR{}.Ratios(math.NaN(), 5); return err },
 		"a fit of nothing":         func() error { _, _, err := diffusion.FitCPR(nil); return err },
-		"a fit of too many ratios": func() error { _, _, err := diffusion.FitCPR([]diffusion.RatioPoint{{Scale: 5, NFE: 5, Ratios: []float64{1}}}); return err },
+		"a fit of too many ratios": func() error {
+			_, _, err := diffusion.FitCPR([]diffusion.RatioPoint{{Scale: 5, NFE: 5, Ratios: []float64{1}}})
+			return err
+		},
 		"an adaptive run of order 1": func() error {
 			_, err := diffusion.SolveAdaptive(context.Background(), p, diffusion.Adaptive{Order: 1})
 			return err
