@@ -13,7 +13,7 @@ import (
 )
 
 // Experiments lists the paper's experiments, the main one first.
-func Experiments() []*lab.Experiment { return []*lab.Experiment{search(), regression()} }
+func Experiments() []*lab.Experiment { return []*lab.Experiment{search(), regression(), onNetwork()} }
 
 var (
 	ddim     = mixture.Rival{Name: "DDIM", Method: diffusion.DDIM{}}

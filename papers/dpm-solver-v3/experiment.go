@@ -15,7 +15,7 @@ import (
 )
 
 // Experiments lists the paper's experiments, the main one first.
-func Experiments() []*lab.Experiment { return []*lab.Experiment{statistics()} }
+func Experiments() []*lab.Experiment { return []*lab.Experiment{statistics(), onNetwork()} }
 
 // The variants of the method, by what they are given for statistics.
 const (

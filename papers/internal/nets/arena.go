@@ -3,6 +3,7 @@ package nets
 import (
 	"context"
 
+	"github.com/assay-lab/assay/diffusion"
 	"github.com/assay-lab/assay/lab"
 	mixture "github.com/assay-lab/assay/papers/fixture-gaussian-mixture"
 )
@@ -16,6 +17,11 @@ type Arena struct {
 	Guidance          string              // default scales, a panel each
 	Claims            []lab.Claim
 	Steps             bool // budgets are steps, as in mixture.Arena
+	// Make makes the method of a rival that has none: one that must first be fitted
+	// to the network.
+	Make func(ctx context.Context, t Trial, r mixture.Rival, steps int, v lab.Values) (diffusion.Method, error)
+	// Params are further parameters.
+	Params []lab.Param
 }
 
 // Experiment is the arena as an experiment.
@@ -26,13 +32,13 @@ func (a Arena) Experiment() *lab.Experiment {
 	}
 	return &lab.Experiment{
 		Name: a.Name, Title: a.Title, Help: a.Help, Cost: mixture.NFE, Quality: mixture.RMSError, Budget: budget, Version: 1, Claims: a.Claims,
-		Params: append(Params(),
+		Params: append(append(Params(),
 			lab.Param{Name: "guidance", Help: "guidance scales, a panel each, for networks that take labels", Kind: lab.Floats, Default: a.Guidance, Min: 0, Max: 100},
 			lab.Param{Name: "nfe", Help: what, Kind: lab.Ints, Default: a.Budgets[lab.Desk], At: a.Budgets, Min: 1, Max: 10000},
 			lab.Param{Name: "truth", Help: "steps of the reference solution", Kind: lab.Int, Default: "1000", At: map[lab.Size]string{lab.Quick: "50"}, Min: 10, Max: 100000},
 			lab.Param{Name: "n", Help: "samples a seed", Kind: lab.Int, Default: "10", At: map[lab.Size]string{lab.Quick: "2", lab.Full: "100"}, Min: 1, Max: 10000},
 			lab.Param{Name: "seeds", Help: "independent sets of start states", Kind: lab.Int, Default: "3", At: map[lab.Size]string{lab.Quick: "1", lab.Full: "10"}, Min: 1, Max: 1000},
-		),
+		), a.Params...),
 		Grid: func(v lab.Values) ([]lab.Cell, error) {
 			m, err := Open(v)
 			if err != nil {
@@ -58,7 +64,13 @@ func (a Arena) run(ctx context.Context, c lab.Cell) (lab.Outcome, error) {
 	if err != nil {
 		return lab.Outcome{}, err
 	}
-	s, err := t.SampleOn(ctx, r.Method, r.Steps(int(c.Budget), a.Steps), r.Spacing)
+	steps := r.Steps(int(c.Budget), a.Steps)
+	if r.Method == nil {
+		if r.Method, err = a.Make(ctx, t, r, steps, c.Values); err != nil {
+			return lab.Outcome{}, err
+		}
+	}
+	s, err := t.SampleOn(ctx, r.Method, steps, r.Spacing)
 	if err != nil {
 		return lab.Outcome{}, err
 	}

@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"image/png"
 	"sync"
@@ -105,6 +106,37 @@ func (t Trial) denoiser() (diffusion.Denoiser[float32], error) {
 // Sample runs a sampler with that many steps over the schedule's range.
 func (t Trial) Sample(ctx context.Context, m diffusion.Method, steps int) (diffusion.Solution[float32], error) {
 	return t.SampleOn(ctx, m, steps, diffusion.Spacing{})
+}
+
+// Differentiable is the trial's network as a noise prediction in float64 with a
+// Jacobian by central differences, whose step suits float32.
+func (t Trial) Differentiable() (diffusion.Differentiable, error) {
+	d, err := t.denoiser()
+	if err != nil {
+		return nil, err
+	}
+	return diffusion.Differences{Denoiser: diffusion.AsNoise(diffusion.Widen(d)), H: 1e-2}, nil
+}
+
+// Fitted keeps what a method was fitted to the trial's network with, by name and
+// recipe, in the cache.
+func Fitted[T any](ctx context.Context, t Trial, name string, recipe any, fit func(context.Context) (T, error)) (v T, err error) {
+	id, err := t.fingerprint(ctx)
+	if err != nil {
+		return v, err
+	}
+	b, err := cache.Get(ctx, name, []any{id, t.Panel, t.N, t.Seed, recipe}, func(ctx context.Context) ([]byte, error) {
+		v, err := fit(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return json.Marshal(v)
+	})
+	if err != nil {
+		return v, err
+	}
+	err = json.Unmarshal(b, &v)
+	return v, err
 }
 
 // SampleOn is Sample on a spacing other than the method's own.
