@@ -93,3 +93,22 @@ func (st *Statistics) row(lambda float64) int {
 	}
 	return int(math.RoundToEven(u))
 }
+
+// StatisticsMethods lists the methods that need statistics of the model, by name;
+// [WithStatistics] gives them.
+func StatisticsMethods() []NamedMethod {
+	return []NamedMethod{
+		{"v3", "DPM-Solver-v3, Zheng et al. 2023: order 3, predictor–corrector, with statistics of the model", DPMSolverV3{}},
+		{"v3-2", "DPM-Solver-v3 of order 2; for guided models", DPMSolverV3{Order: 2}},
+	}
+}
+
+// WithStatistics returns the method with these statistics, if it takes any.
+func WithStatistics(m Method, st *Statistics) (Method, error) {
+	v3, ok := m.(DPMSolverV3)
+	if !ok {
+		return nil, fmt.Errorf("diffusion: %T takes no statistics of the model", m)
+	}
+	v3.Statistics = st
+	return v3, st.Validate()
+}

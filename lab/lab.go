@@ -39,6 +39,16 @@ type Experiment struct {
 	Run func(context.Context, Cell) (Outcome, error)
 
 	Claims []Claim // judged on the finished curves
+
+	// Advise says what the curves suggest to do; nil for an experiment that only
+	// judges claims.
+	Advise func(Values, Curves) Advice
+}
+
+// Advice is what finished curves suggest to do.
+type Advice struct {
+	Lines    []string `json:"lines"`              // sentences, each of which stands alone
+	Commands []string `json:"commands,omitempty"` // what to type for it, as "assay sample ..."
 }
 
 // Param returns the parameter of that name.

@@ -74,8 +74,23 @@ func (c *console) openModel(f modelFlags) (*network.Model, error) {
 		return nil, usagef("Built in: "+builtinMNIST, "--model %s: no such file", f.name)
 	}
 	m, err := network.OpenONNX(f.name, o)
-	if err != nil && strings.Contains(err.Error(), " say ") { // something that the file leaves open
-		return nil, usagef("Say it with flags, such as --predict noise --schedule ddpm-linear: assay sample --help", "%v", err)
+	return m, modelError(err, "assay sample")
+}
+
+// modelError is the error of opening a model, with a hint for what the file leaves
+// open.
+func modelError(err error, command string) error {
+	if err != nil && strings.Contains(err.Error(), " say ") {
+		return usagef("Say it with flags, such as --predict noise --schedule ddpm-linear: "+command+" --help", "%v", err)
 	}
-	return m, err
+	return err
+}
+
+// byFlag are the values of the flags of ONNX files, by flag.
+func (f *modelFlags) byFlag() map[string]*string {
+	values := make(map[string]*string, len(onnxHelp))
+	for _, h := range onnxHelp {
+		values[h.key] = f.onnx[strings.TrimSuffix(h.key, "-input")]
+	}
+	return values
 }

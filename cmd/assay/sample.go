@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"image/png"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -16,9 +18,11 @@ import (
 
 	"github.com/assay-lab/assay/data"
 	"github.com/assay-lab/assay/diffusion"
+	"github.com/assay-lab/assay/diffusion/ems"
 	"github.com/assay-lab/assay/diffusion/network"
 	"github.com/assay-lab/assay/internal/cache"
 	"github.com/assay-lab/assay/lab/report"
+	"github.com/assay-lab/assay/papers/compare"
 )
 
 // sampleFlags are what the user asked of assay sample.
@@ -30,13 +34,15 @@ type sampleFlags struct {
 	seed     uint64
 	guidance float64
 	label    string
-	spacing  string
+	spacing  string  // "": the method's own
 	eta      float64 // negative: the method's own
 	toZero   bool
 	dynamic  float64
 	clip     float64
 	out      string
 	npy      string
+
+	statistics string // file, for the methods that need one
 }
 
 func (c *console) sampleCommand() *cobra.Command {
@@ -64,7 +70,9 @@ file. It writes the samples as a picture, and as a tensor beside it.`,
 	flags.Uint64Var(&f.seed, "seed", 1, "`N`: the same seed gives the same samples")
 	flags.StringVar(&f.label, "label", "", "`CLASS` to draw, several with commas, or all")
 	flags.Float64Var(&f.guidance, "guidance", 1, "classifier-free guidance `SCALE`, with --label")
-	flags.StringVar(&f.spacing, "spacing", "logsnr", "`NAME`: "+strings.Join(diffusion.SpacingNames(), ", "))
+	flags.StringVar(&f.spacing, "spacing", "", "`NAME`: "+strings.Join(diffusion.SpacingNames(), ", "))
+	flags.Lookup("spacing").DefValue = "the method's own"
+	flags.StringVar(&f.statistics, "statistics", "", "`FILE` of assay statistics, for DPM-Solver-v3")
 	flags.Float64Var(&f.eta, "eta", -1, "`ETA`, noise of stochastic methods, 0 for none")
 	flags.Lookup("eta").DefValue = "the method's own"
 	flags.BoolVar(&f.toZero, "to-zero", false, "end at no noise at all")
@@ -78,9 +86,14 @@ file. It writes the samples as a picture, and as a tensor beside it.`,
 	return cmd
 }
 
+// sampleMethods lists all methods, those that need statistics last.
+func sampleMethods() []diffusion.NamedMethod {
+	return slices.Concat(diffusion.Methods(), diffusion.StatisticsMethods())
+}
+
 func completeMethods(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	var cs []cobra.Completion
-	for _, m := range diffusion.Methods() {
+	for _, m := range sampleMethods() {
 		cs = append(cs, cobra.CompletionWithDesc(m.Name, m.Doc))
 	}
 	return cs, cobra.ShellCompDirectiveNoFileComp
@@ -135,14 +148,22 @@ func (c *console) sample(ctx context.Context, f sampleFlags) error {
 
 // checkMethod checks what does not depend on the model.
 func (f *sampleFlags) checkMethod() (diffusion.Method, error) {
-	m, err := diffusion.MethodNamed(f.method)
-	if err != nil {
+	i := slices.IndexFunc(sampleMethods(), func(m diffusion.NamedMethod) bool { return m.Name == f.method })
+	if i < 0 {
 		var list strings.Builder
 		list.WriteString("The methods are:")
-		for _, m := range diffusion.Methods() {
+		for _, m := range sampleMethods() {
 			fmt.Fprintf(&list, "\n  %-18s  %s", m.Name, m.Doc)
 		}
 		return nil, usagef(list.String(), "unknown method %q", f.method)
+	}
+	m := sampleMethods()[i].Method
+	var err error
+	switch needs := i >= len(diffusion.Methods()); {
+	case needs && f.statistics == "":
+		return nil, usagef("Make them once for a model: assay statistics --help", "--method %s needs statistics of the model: --statistics FILE", f.method)
+	case !needs && f.statistics != "":
+		return nil, usagef("", "--statistics %s: %s takes no statistics of the model", f.statistics, f.method)
 	}
 	if f.eta >= 0 {
 		if m, err = diffusion.WithEta(m, f.eta); err != nil {
@@ -163,8 +184,10 @@ func (f *sampleFlags) drawing(model *network.Model, method diffusion.Method) (*d
 	d := &drawing{model: model, method: method, name: f.method, n: f.n, guidance: f.guidance, seed: f.seed}
 	d.grid = diffusion.Grid{Schedule: model.Schedule, Steps: f.steps, ToZero: f.toZero}
 	var err error
-	if d.grid.Spacing, err = diffusion.ParseSpacing(f.spacing); err != nil {
-		return nil, asUsage(err)
+	if f.spacing != "" {
+		if d.grid.Spacing, err = diffusion.ParseSpacing(f.spacing); err != nil {
+			return nil, asUsage(err)
+		}
 	}
 	switch {
 	case f.dynamic != 0:
@@ -184,10 +207,37 @@ func (f *sampleFlags) drawing(model *network.Model, method diffusion.Method) (*d
 	if _, err := d.denoiser(0, 1); err != nil {
 		return nil, asUsage(err)
 	}
-	if _, err := diffusion.Trace(method, d.grid, diffusion.TraceOptions{Predicts: model.Predicts, Hook: d.hook != nil}); err != nil {
+	if f.statistics != "" {
+		if d.method, err = f.withStatistics(d); err != nil {
+			return nil, err
+		}
+	}
+	if _, err := diffusion.Trace(d.method, d.grid, diffusion.TraceOptions{Predicts: model.Predicts, Hook: d.hook != nil}); err != nil {
 		return nil, asUsage(err)
 	}
 	return d, nil
+}
+
+// withStatistics gives the method the statistics in the file, if they hold for what
+// is drawn.
+func (f *sampleFlags) withStatistics(d *drawing) (diffusion.Method, error) {
+	file, err := os.Open(f.statistics)
+	if err != nil {
+		return nil, usagef("", "--statistics %s: no such file", f.statistics)
+	}
+	defer file.Close()
+	s, err := ems.Read(bufio.NewReader(file))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", f.statistics, err)
+	}
+	guidance := 0.0
+	if d.labels != nil {
+		guidance = f.guidance
+	}
+	if err := s.Check(d.model.Schedule, d.model.Shape, guidance); err != nil {
+		return nil, usagef("Make them with the same --model, --label and --guidance: assay statistics --help", "%s: %v", f.statistics, err)
+	}
+	return diffusion.WithStatistics(d.method, s.Statistics)
 }
 
 // asUsage is for errors about what the user gave.
@@ -195,26 +245,9 @@ func asUsage(err error) error { return &usageError{message: err.Error()} }
 
 // parseLabels reads "", "7", "0,1,2" or "all".
 func parseLabels(s string, classes int) ([]int, error) {
-	if s == "" {
-		return nil, nil
-	}
-	if classes == 0 {
-		return nil, usagef("", "--label %s: the model knows no classes", s)
-	}
-	if s == "all" {
-		labels := make([]int, classes)
-		for i := range labels {
-			labels[i] = i
-		}
-		return labels, nil
-	}
-	var labels []int
-	for part := range strings.SplitSeq(s, ",") {
-		k, err := strconv.Atoi(strings.TrimSpace(part))
-		if err != nil || k < 0 || k >= classes {
-			return nil, usagef("", "--label %s: %q must be a class from 0 to %d, or all", s, part, classes-1)
-		}
-		labels = append(labels, k)
+	labels, err := compare.ParseLabels(s, classes)
+	if err != nil {
+		return nil, usagef("", "--%v", err)
 	}
 	return labels, nil
 }

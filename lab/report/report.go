@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/assay-lab/assay/lab"
 )
@@ -31,6 +32,14 @@ func NewRun(e *lab.Experiment, v lab.Values, c lab.Curves) Run {
 	return r
 }
 
+// Advice is what the experiment advises on these curves, nothing if it does not.
+func (r Run) Advice() lab.Advice {
+	if r.Experiment.Advise == nil {
+		return lab.Advice{}
+	}
+	return r.Experiment.Advise(r.Values, r.Curves)
+}
+
 func (r Run) title() string {
 	if r.Experiment.Title != "" {
 		return r.Experiment.Title
@@ -49,6 +58,7 @@ func WriteMarkdown(w io.Writer, r Run, picture string) error {
 	if picture != "" {
 		fmt.Fprintf(&b, "![%s over %s](<%s>)\n\n", escape(r.Curves.Quality.Name), escape(r.Curves.Cost.Name), picture)
 	}
+	writeMarkdownAdvice(&b, r.Advice())
 	if len(r.Verdicts) > 0 {
 		b.WriteString("## Claims\n\n")
 	}
@@ -72,6 +82,20 @@ func WriteMarkdown(w io.Writer, r Run, picture string) error {
 	return err
 }
 
+func writeMarkdownAdvice(b *bytes.Buffer, a lab.Advice) {
+	if len(a.Lines) == 0 {
+		return
+	}
+	b.WriteString("## Recommendation\n\n")
+	for _, line := range a.Lines {
+		fmt.Fprintf(b, "- %s\n", escape(line))
+	}
+	b.WriteString("\n")
+	if len(a.Commands) > 0 {
+		fmt.Fprintf(b, "```\n%s\n```\n\n", strings.Join(a.Commands, "\n"))
+	}
+}
+
 // WriteJSON writes the whole run: settings, curves with every seed, verdicts.
 // Infinite and NaN numbers are the strings "+Inf", "-Inf" and "NaN".
 func WriteJSON(w io.Writer, r Run) error {
@@ -86,6 +110,11 @@ func WriteJSON(w io.Writer, r Run) error {
 		cl := r.Experiment.Claims[i]
 		claims[i] = claim{cl.Name, cl.Text, cl.Paper, v}
 	}
+	var advice *lab.Advice
+	if r.Experiment.Advise != nil {
+		a := r.Advice()
+		advice = &a
+	}
 	e := json.NewEncoder(w)
 	e.SetIndent("", " ")
 	e.SetEscapeHTML(false)
@@ -95,5 +124,7 @@ func WriteJSON(w io.Writer, r Run) error {
 		Values     lab.Values `json:"values"`
 		Results    lab.Curves `json:"results"`
 		Claims     []claim    `json:"claims"`
-	}{r.Experiment.Name, r.title(), r.Values, r.Curves, claims})
+
+		Advice *lab.Advice `json:"advice,omitempty"`
+	}{r.Experiment.Name, r.title(), r.Values, r.Curves, claims, advice})
 }
