@@ -2,32 +2,23 @@ package onnx
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
-
-	"github.com/gomlx/compute"
-	"github.com/gomlx/compute/dtypes"
-	"github.com/gomlx/compute/shapes"
-	"github.com/gomlx/gomlx/core/graph"
-	"github.com/gomlx/onnx-gomlx/onnx/parser"
-
-	"github.com/assay-lab/assay/internal/nn/backend"
 )
 
-// maxPrograms bounds the shapes of inputs for which a session keeps what it
-// compiled, and maxCached the bytes of weights in that.
+// maxPrograms bounds the shapes of inputs for which a session keeps its plan, and
+// maxCached the bytes of weights in these.
 const (
 	maxPrograms = 16
 	maxCached   = 1 << 30
 )
 
-// embedded runs a network on GoMLX's pure-Go backend, by way of onnx-gomlx. A
-// network is compiled for the shapes of its inputs when these first come.
+// embedded runs a network in Go: by loops and products of matrices of this
+// package, and by onnx-gomlx what is not float32 and the rarer operators. A
+// network is planned for the shapes of its inputs when these first come.
 type embedded struct {
 	model *Model
 	info  Info
@@ -42,7 +33,7 @@ type embedded struct {
 	closed   bool
 }
 
-// A program is compiled once, by the first that wants it.
+// A program is a plan made once, by the first that wants it.
 type program struct {
 	once sync.Once
 	*plan
@@ -176,14 +167,18 @@ func (e *embedded) program(shapes map[string][]int) *program {
 		e.recent = e.recent[1:]
 	}
 	e.mu.Unlock()
-	p.once.Do(func() {
-		m, err := e.model.rewrite(shapes)
-		if err == nil {
-			p.plan, err = newPlan(m, e.threads)
-		}
-		p.err = err
-	})
+	p.once.Do(func() { p.plan, p.err = e.model.prepare(shapes, e.threads) })
 	return p
+}
+
+// prepare plans a model for inputs of these shapes.
+func (m *Model) prepare(shapes map[string][]int, threads int) (p *plan, err error) {
+	defer recovered("preparing the network", &err)
+	r, err := m.rewrite(shapes)
+	if err != nil {
+		return nil, err
+	}
+	return newPlan(r, threads)
 }
 
 func describeShapes(shapes map[string][]int) string {
@@ -195,115 +190,4 @@ func describeShapes(shapes map[string][]int) string {
 		fmt.Fprintf(&b, "%s %v", name, shapes[name])
 	}
 	return b.String()
-}
-
-// compiled is a rewritten model ready to run.
-type compiled struct {
-	backend compute.Backend
-	graph   *graph.Graph
-	inputs  []ValueInfo
-	shapes  []shapes.Shape
-	outputs []ValueInfo // with the types and shapes that they have
-}
-
-// compileGraph makes a model whose inputs have fixed shapes ready to run.
-func compileGraph(m *Model) (c *compiled, err error) {
-	defer recovered("preparing the network", &err)
-	b, err := backend.Get()
-	if err != nil {
-		return nil, err
-	}
-	file, err := m.Encode()
-	if err != nil {
-		return nil, err
-	}
-	parsed, err := parser.Parse(file)
-	if err != nil {
-		return nil, fmt.Errorf("onnx-gomlx: %w", err)
-	}
-	parsed.DisableFusion()
-	c = &compiled{backend: b, graph: graph.NewGraph(b, "onnx"), inputs: m.Graph.Inputs}
-	params := map[string]*graph.Node{}
-	for _, v := range m.Graph.Inputs {
-		shape := shapes.Make(dtypeOf[v.Type], v.Shape...)
-		c.shapes = append(c.shapes, shape)
-		params[v.Name] = graph.Parameter(c.graph, v.Name, shape)
-	}
-	out := parsed.CallGraph(nil, c.graph, params)
-	if err := c.graph.Compile(out...); err != nil {
-		return nil, err
-	}
-	for i, n := range out {
-		t := typeOf(n.DType())
-		if t == 0 {
-			return nil, fmt.Errorf("output %d is %v, which is not supported", i, n.DType())
-		}
-		c.outputs = append(c.outputs, ValueInfo{Name: m.Graph.Outputs[i].Name, Type: t, Shape: n.Shape().Dimensions})
-	}
-	return c, nil
-}
-
-// run evaluates the network. It is safe for concurrent use.
-func (c *compiled) run(in map[string]Tensor) (out map[string]Tensor, err error) {
-	defer recovered("running the network", &err)
-	buffers, donate := make([]compute.Buffer, len(c.inputs)), make([]bool, len(c.inputs))
-	for i, v := range c.inputs {
-		t := in[v.Name]
-		if buffers[i], err = c.backend.BufferFromFlatData(0, t.Data, c.shapes[i]); err != nil {
-			return nil, err
-		}
-		donate[i] = true
-	}
-	results := c.graph.RunWithBuffers(buffers, donate, 0)
-	out = make(map[string]Tensor, len(results))
-	for i, r := range results {
-		v := c.outputs[i]
-		if err := r.ConstFlatData(func(flat any) {
-			out[v.Name] = Tensor{Shape: slices.Clone(v.Shape), Data: clone(flat)}
-		}); err != nil {
-			return nil, err
-		}
-		if err := r.FinalizeAll(); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
-}
-
-func (c *compiled) close() {
-	var err error // the graph is not used any more whatever comes
-	defer recovered("freeing the network", &err)
-	c.graph.Finalize()
-}
-
-// recovered turns a panic of GoMLX, which is how it reports most errors, into an error.
-func recovered(doing string, err *error) {
-	p := recover()
-	if p == nil {
-		return
-	}
-	e, ok := p.(error)
-	if !ok {
-		e = fmt.Errorf("%v", p)
-	}
-	var bug interface{ RuntimeError() }
-	if errors.As(e, &bug) {
-		e = fmt.Errorf("%w\n%s", e, debug.Stack())
-	}
-	*err = fmt.Errorf("%s: GoMLX: %w", doing, e)
-}
-
-// dtypeOf are GoMLX's names of the types.
-var dtypeOf = map[Type]dtypes.DType{
-	Float32: dtypes.Float32, Float64: dtypes.Float64, Int64: dtypes.Int64, Int32: dtypes.Int32, Bool: dtypes.Bool,
-	Int8: dtypes.Int8, Uint8: dtypes.Uint8, Int16: dtypes.Int16, Uint16: dtypes.Uint16, Uint32: dtypes.Uint32, Uint64: dtypes.Uint64,
-}
-
-func typeOf(d dtypes.DType) Type {
-	for t, have := range dtypeOf {
-		if have == d {
-			return t
-		}
-	}
-	return 0
 }

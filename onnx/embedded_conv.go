@@ -75,11 +75,9 @@ func (c *convolution) run(dst, src []float32, weights [][]float32, lo, hi int) {
 		return
 	}
 	rows := min(max(convRows/k, 16), hi-lo)
-	windows := make([]float32, rows*k)
-	var result []float32
-	if c.groups > 1 {
-		result = make([]float32, rows*c.outChannels)
-	}
+	space := lend(rows * (k + c.outChannels))
+	defer scratch.Put(space)
+	windows, result := (*space)[:rows*k], (*space)[rows*k:]
 	for at := lo; at < hi; at += rows {
 		n := min(rows, hi-at)
 		for g, w := range weights {

@@ -16,34 +16,14 @@ type loop func(dst, a, b, c []float32)
 
 // loops are the elementwise operators. Truth values are 0 and 1.
 var loops = map[string]loop{
-	"Add": func(dst, a, b, _ []float32) {
-		a, b = a[:len(dst)], b[:len(dst)]
-		for i := range dst {
-			dst[i] = a[i] + b[i]
-		}
-	},
-	"Sub": func(dst, a, b, _ []float32) {
-		a, b = a[:len(dst)], b[:len(dst)]
-		for i := range dst {
-			dst[i] = a[i] - b[i]
-		}
-	},
-	"Mul": func(dst, a, b, _ []float32) {
-		a, b = a[:len(dst)], b[:len(dst)]
-		for i := range dst {
-			dst[i] = a[i] * b[i]
-		}
-	},
+	"Add": func(dst, a, b, _ []float32) { kern.Comb(dst, []float32{1, 1}, [][]float32{a, b}) },
+	"Sub": func(dst, a, b, _ []float32) { kern.Comb(dst, []float32{1, -1}, [][]float32{a, b}) },
+	"Mul": func(dst, a, b, _ []float32) { kern.CombCols(dst, [][]float32{a}, [][]float32{b}) },
+	"Neg": func(dst, a, _, _ []float32) { kern.Comb(dst, []float32{-1}, [][]float32{a}) },
 	"Div": func(dst, a, b, _ []float32) {
 		a, b = a[:len(dst)], b[:len(dst)]
 		for i := range dst {
 			dst[i] = a[i] / b[i]
-		}
-	},
-	"Neg": func(dst, a, _, _ []float32) {
-		a = a[:len(dst)]
-		for i := range dst {
-			dst[i] = -a[i]
 		}
 	},
 	"Exp": func(dst, a, _, _ []float32) { kern.Exp(dst, a) },
@@ -256,8 +236,9 @@ func (p *planner) place(g *group) {
 
 // runStages carries out a group for the elements from lo to hi; lo is that of a tile.
 func runStages(f *frame, stages []stage, registers, lo, hi int) {
-	space := make([]float32, registers*tile)
-	register := func(i, n int) []float32 { return space[i*tile:][:n] }
+	space := lend(registers * tile)
+	defer scratch.Put(space)
+	register := func(i, n int) []float32 { return (*space)[i*tile:][:n] }
 	for at := lo; at < hi; at += tile {
 		n := min(tile, hi-at)
 		for _, s := range stages {
@@ -275,7 +256,7 @@ func runStages(f *frame, stages []stage, registers, lo, hi int) {
 					args[i] = f.in(src.tensor)[at : at+n]
 				}
 			}
-			dst := register(max(s.register, 0), 0)
+			var dst []float32
 			if s.keep {
 				dst = f.in(s.tensor)[at : at+n]
 			} else {

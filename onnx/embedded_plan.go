@@ -295,16 +295,6 @@ func (p *planner) isNative(n *Node) bool {
 // sized are the operators whose inputs after the first are sizes, places or axes.
 var sized = map[string]bool{"Reshape": true, "Expand": true, "Slice": true, "Pad": true, "Gather": true}
 
-// foreignNode leaves a node to onnx-gomlx.
-func (p *planner) foreignNode(n Node) error {
-	p.flushGroups(n.In)
-	p.foreign = append(p.foreign, n)
-	for _, name := range n.Out {
-		p.made[name] = true
-	}
-	return nil
-}
-
 // flush places everything that is not yet placed.
 func (p *planner) flush() error {
 	p.flushGroups(nil)
@@ -324,100 +314,6 @@ func (p *planner) flushGroups(names []string) {
 	}
 }
 
-// flushForeign places the nodes for onnx-gomlx as one program.
-func (p *planner) flushForeign(names []string) error {
-	if len(p.foreign) == 0 || names != nil && !slices.ContainsFunc(names, func(s string) bool { return p.made[s] }) {
-		return nil
-	}
-	nodes := p.foreign
-	p.foreign = nil
-	m := &Model{IR: 8, Opset: 17, Graph: Graph{Name: "part"}}
-	g := &m.Graph
-	seen := map[string]bool{}
-	var read []string
-	for _, n := range nodes {
-		read = append(read, n.In...)
-		for _, name := range n.In {
-			if name == "" || seen[name] || p.made[name] {
-				continue
-			}
-			seen[name] = true
-			o := p.values[name]
-			if o.data != nil {
-				data := o.data
-				if o.typ == Bool {
-					data = fromFloats(Bool, convert[float64](data.([]float32)))
-				}
-				g.Nodes = append(g.Nodes, Node{Op: "Constant", Out: []string{name}, Attrs: Attrs{"value": Tensor{o.shape, data}}})
-				continue
-			}
-			g.Inputs = append(g.Inputs, ValueInfo{Name: name, Type: o.typ, Shape: o.shape})
-		}
-	}
-	within := map[string]int{}
-	for _, n := range nodes {
-		for _, name := range n.In {
-			within[name]++
-		}
-	}
-	for _, n := range nodes {
-		n.Attrs = withoutType(n.Attrs)
-		g.Nodes = append(g.Nodes, n)
-		for _, name := range n.Out {
-			if p.uses[name] > within[name] {
-				g.Outputs = append(g.Outputs, ValueInfo{Name: name, Type: Float32})
-			}
-		}
-	}
-	clear(p.made)
-	c, err := compileGraph(m)
-	if err != nil {
-		return err
-	}
-	var in, out []operand
-	for _, v := range g.Inputs {
-		in = append(in, p.values[v.Name])
-	}
-	for _, v := range c.outputs {
-		out = append(out, p.give(v.Name, v.Type, v.Shape))
-	}
-	p.done(read...)
-	p.add(func(f *frame) error { return f.program(c, in, out) })
-	return nil
-}
-
-// program runs a part on onnx-gomlx.
-func (f *frame) program(c *compiled, in, out []operand) error {
-	args := map[string]Tensor{}
-	for i, o := range in {
-		args[c.inputs[i].Name] = Tensor{o.shape, f.any(o)}
-	}
-	results, err := c.run(args)
-	if err != nil {
-		return err
-	}
-	for i, o := range out {
-		data := results[c.outputs[i].Name].Data
-		if o.slot < 0 {
-			f.other[o.index] = data
-		} else {
-			copy(f.in(o), asFloats(data))
-		}
-	}
-	return nil
-}
-
-// withoutType leaves out the attribute that only the planner reads.
-func withoutType(a Attrs) Attrs {
-	out := Attrs{}
-	for k, v := range a {
-		if k != "type" && k != "shape" {
-			out[k] = v
-		}
-	}
-	return out
-}
-
 // joinConvolutions makes one node of a convolution and the transposes around it
 // that keep images with their channels last.
 func joinConvolutions(nodes []Node) []Node {
@@ -433,7 +329,7 @@ func joinConvolutions(nodes []Node) []Node {
 	}
 	out := make([]Node, 0, len(nodes))
 	for _, n := range nodes {
-		if n.Op == "Transpose" {
+		if n.Op == "Transpose" && n.Attrs["type"] == Float32 {
 			conv := by[n.In[0]]
 			if conv != nil && conv.Op == "Conv" && uses[n.In[0]] == 1 {
 				before := by[conv.In[0]]
@@ -491,4 +387,17 @@ func (p *plan) parallel(n, grain int, f func(lo, hi int)) {
 			panic(fmt.Sprint(e)) // on the caller's goroutine, which recovers it
 		}
 	}
+}
+
+// scratch keeps the arrays that steps need for a moment; their content is arbitrary.
+var scratch = sync.Pool{New: func() any { return new([]float32) }}
+
+// lend gives an array of n numbers, to be put back into scratch.
+func lend(n int) *[]float32 {
+	s := scratch.Get().(*[]float32)
+	if cap(*s) < n {
+		*s = make([]float32, n)
+	}
+	*s = (*s)[:n]
+	return s
 }

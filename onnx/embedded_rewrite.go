@@ -6,6 +6,10 @@ import (
 	"slices"
 )
 
+// maxTensor bounds the elements of one tensor, so that a broken file cannot ask
+// for all memory.
+const maxTensor = 1 << 30
+
 // A rewriter turns a model, for inputs of known shapes, into one of the few
 // operators that the embedded engine has and is fast at. All sizes are known
 // then: misfits are found here, not in the engine, and what computes sizes is
@@ -99,8 +103,8 @@ func (r *rewriter) node(n *Node) (err error) {
 		case nil:
 		case failure:
 			err = p.error
-		default:
-			panic(p)
+		default: // a fault of the rule, which must not end the process
+			err = fmt.Errorf("cannot be prepared for the embedded engine: %v", p)
 		}
 	}()
 	rule := rules[n.Op]
@@ -244,6 +248,9 @@ func (r *rewriter) ref(v *value) string {
 // for inputs left out.
 func (r *rewriter) emit(op string, attrs Attrs, typ Type, shape []int, in ...*value) *value {
 	check(checkShape(shape))
+	if elements(shape) > maxTensor {
+		failf("makes a tensor of shape %v: the embedded engine is bound to %d elements", shape, maxTensor)
+	}
 	n := Node{Op: op, Attrs: Attrs{"type": typ, "shape": shape}}
 	for k, v := range attrs {
 		n.Attrs[k] = v
