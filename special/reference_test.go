@@ -12,7 +12,7 @@ import (
 
 const prec = 256
 
-func f(x float64) *big.Float        { return new(big.Float).SetPrec(prec).SetFloat64(x) }
+func f(x float64) *big.Float         { return new(big.Float).SetPrec(prec).SetFloat64(x) }
 func add(a, b *big.Float) *big.Float { return f(0).Add(a, b) }
 func sub(a, b *big.Float) *big.Float { return f(0).Sub(a, b) }
 func mul(a, b *big.Float) *big.Float { return f(0).Mul(a, b) }
