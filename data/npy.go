@@ -237,7 +237,7 @@ func (p *pyScanner) boolean() (bool, error) {
 			return b, nil
 		}
 	}
-	return false, fmt.Errorf("True or False expected before %.20q", p.rest)
+	return false, fmt.Errorf("neither True nor False before %.20q", p.rest)
 }
 
 func (p *pyScanner) tuple() ([]int, error) {

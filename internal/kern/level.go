@@ -20,9 +20,6 @@ var levelNames = [...]string{"generic", "avx2", "avx512", "avx512vnni"}
 
 func (l level) String() string { return levelNames[l] }
 
-// noAssembly is what a stub says that is never called.
-const noAssembly = "kern: no assembly on this platform"
-
 // Level is the name of the level that runs: the best one that the machine has,
 // or what the environment variable ASSAY_KERN says, of "avx512vnni", "avx512",
 // "avx2" and "generic".

@@ -11,3 +11,6 @@ func init() { startLevel(os.Getenv("ASSAY_KERN")) } // reports a setting that ca
 func setLevel(level) {}
 
 func best() level { return generic }
+
+// noAssembly is what a stub says that is never called.
+const noAssembly = "kern: no assembly on this platform"

@@ -48,7 +48,7 @@ func TestGradientsOfConvolutions(t *testing.T) {
 				t.Fatal(err)
 			}
 			run := func() (float64, [2][]float64) {
-				out, err := exec.Exec(tensors.FromFlatDataAndDimensions(slices.Clone(x.data.([]float64)), x.dims...),
+				out, err := exec.Call(tensors.FromFlatDataAndDimensions(slices.Clone(x.data.([]float64)), x.dims...),
 					tensors.FromFlatDataAndDimensions(slices.Clone(w.data.([]float64)), w.dims...))
 				if err != nil {
 					t.Fatal(err)
@@ -101,7 +101,7 @@ func TestTrainingGraphFinishes(t *testing.T) {
 	rng := rand.New(rand.NewPCG(13, 14))
 	x := random(rng, dtypes.Float32, 160, 160)
 	for range 3 {
-		if _, err := exec.Exec(tensors.FromFlatDataAndDimensions(x.data.([]float32), x.dims...)); err != nil {
+		if _, err := exec.Call(tensors.FromFlatDataAndDimensions(x.data.([]float32), x.dims...)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -126,7 +126,7 @@ func TestClosuresAreUnwrapped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.Exec([][]float32{{0, 1}, {2, 0}})
+	out, err := exec.Call([][]float32{{0, 1}, {2, 0}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,7 +157,7 @@ func BenchmarkConvWithGradients(b *testing.B) {
 	x, w := random(rng, dtypes.Float32, 32, 28, 28, 64), random(rng, dtypes.Float32, 3, 3, 64, 64)
 	tx, tw := tensors.FromFlatDataAndDimensions(x.data.([]float32), x.dims...), tensors.FromFlatDataAndDimensions(w.data.([]float32), w.dims...)
 	for b.Loop() {
-		if _, err := exec.Exec(tx, tw); err != nil {
+		if _, err := exec.Call(tx, tw); err != nil {
 			b.Fatal(err)
 		}
 	}
