@@ -153,7 +153,7 @@ func (c *console) compare(ctx context.Context, f compareFlags) error {
 	if err := c.printRun(w); err != nil {
 		return err
 	}
-	c.printAdvice(w)
+	c.printCompared(w)
 	return anyOutcome([]written{w})
 }
 
@@ -173,22 +173,18 @@ func (c *console) compareJSON(w written) error {
 	}{compare.Recommend(w.report.Curves), w.report.Advice(), w.run.Run, w.dir, w.files, b})
 }
 
-// printAdvice prints what an experiment recommends, and where its picture is.
-func (c *console) printAdvice(w written) {
-	a := w.report.Advice()
-	fmt.Fprintf(c.out, "\n%s\n", c.paint(bold, "Recommendation"))
-	for _, line := range a.Lines {
-		fmt.Fprintf(c.out, "  %s\n", wrap(line, c.textWidth()-2, "    "))
-	}
+// printCompared ends a comparison: where its picture is, and what to type next.
+func (c *console) printCompared(w written) {
 	if p := w.picture(); p != "" {
 		fmt.Fprintf(c.out, "\n%s\n  %s\n", c.paint(bold, "Picture"), p)
 		fmt.Fprintf(c.out, "  %s\n", c.paint(faint, "and beside it SVG, PDF, results.csv, results.json, report.md"))
 	}
-	fmt.Fprintf(c.out, "\n%s\n", c.paint(bold, "Next"))
-	if len(a.Commands) == 0 {
-		fmt.Fprintf(c.out, "  %s  %s\n", c.paint(cyan, c.program+" compare diffusion --model my.onnx"), c.paint(faint, "your own model"))
+	commands := w.report.Advice().Commands
+	if len(commands) == 0 { // a mixture
+		commands = []string{"assay compare diffusion --model my.onnx"}
 	}
-	for _, command := range a.Commands {
+	fmt.Fprintf(c.out, "\n%s\n", c.paint(bold, "Next"))
+	for _, command := range commands {
 		fmt.Fprintf(c.out, "  %s\n", c.paint(cyan, c.program+strings.TrimPrefix(command, "assay")))
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/assay-lab/assay/lab"
 	"github.com/assay-lab/assay/lab/report"
 	"github.com/assay-lab/assay/lab/runner"
+	"github.com/assay-lab/assay/papers"
 )
 
 // written is a run whose files are in a folder.
@@ -136,7 +137,7 @@ func fileName(s string) string {
 	return s
 }
 
-// printRun prints a run's figures and verdicts.
+// printRun prints a run's figures, advice and verdicts.
 func (c *console) printRun(w written) error {
 	e := w.report.Experiment
 	fmt.Fprintf(c.out, "\n%s\n", c.paint(bold, wrap(e.Title, c.textWidth(), "")))
@@ -148,6 +149,12 @@ func (c *console) printRun(w written) error {
 		}
 	}
 	term.Width = c.textWidth()
+	if a := w.report.Advice(); len(a.Lines) > 0 {
+		fmt.Fprintf(c.out, "\n%s\n", c.paint(bold, "Recommendation"))
+		for _, line := range a.Lines {
+			fmt.Fprintf(c.out, "  %s\n", wrap(line, c.textWidth()-2, "    "))
+		}
+	}
 	for i, v := range w.report.Verdicts {
 		fmt.Fprintln(c.out)
 		if err := report.WriteVerdict(c.out, e.Claims[i], v, term); err != nil {
@@ -169,9 +176,11 @@ func (c *console) printNext(arg string, done []written) {
 	fmt.Fprintf(c.out, "  %s\n", c.paint(faint, "and beside them SVG, PDF, results.csv, results.json, report.md"))
 	slug, _, _ := strings.Cut(arg, "/")
 	next := [][2]string{
-		{"show " + slug, "the paper: how it works, what it claims"},
 		{"papers", "other papers to run"},
 		{"sample --label all", "draw digits with any of the methods"},
+	}
+	if _, ok := papers.Get(slug); ok {
+		next = slices.Insert(next, 0, [2]string{"show " + slug, "the paper: how it works, what it claims"})
 	}
 	column := 0
 	for _, n := range next {

@@ -49,8 +49,11 @@ func NewFile(st *diffusion.Statistics, s diffusion.Schedule, shape []int) (File,
 	return f, f.validate()
 }
 
-// lambdaOf is λ of a row.
+// lambdaOf is λ of a row, exact at both ends.
 func lambdaOf(st *diffusion.Statistics, k int) float64 {
+	if k == len(st.L)-1 {
+		return st.Lambda0
+	}
 	return st.LambdaT + (st.Lambda0-st.LambdaT)*float64(k)/float64(len(st.L)-1)
 }
 

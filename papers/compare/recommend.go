@@ -134,44 +134,39 @@ next:
 	return rs
 }
 
-// String says it in a sentence.
-func (c Choice) String() string {
-	var b strings.Builder
-	if c.Budget == 0 {
-		b.WriteString("Over all budgets")
-	} else {
-		fmt.Fprintf(&b, "At %g evaluations", c.Budget)
+// sentence says it; with the panel where there are several.
+func (c Choice) sentence(panels int) string {
+	when := "Over all budgets"
+	if c.Budget > 0 {
+		when = fmt.Sprintf("At %g evaluations", c.Budget)
 	}
-	if c.Panel != unguided {
-		b.WriteString(", " + c.Panel + ",")
-	}
-	if c.Method == "" {
-		return b.String() + " no method ran everywhere."
-	}
-	b.WriteString(" use " + c.Method)
-	if c.RunnerUp == "" {
-		return b.String() + ": nothing else ran."
-	}
-	b.WriteString(": ")
-	if c.OverBaseline > 0 && c.RunnerUp != baseline {
-		fmt.Fprintf(&b, "%s times less error than %s, ", factor(c.OverBaseline), baseline)
-	}
-	fmt.Fprintf(&b, "%s times less than the runner-up, %s", factor(c.OverRunnerUp), c.RunnerUp)
-	if c.Budget == 0 {
-		b.WriteString(", on geometric average")
+	if panels > 1 {
+		when += ", " + c.Panel + ","
 	}
 	switch {
-	case c.Sure == 0:
-		b.WriteString(" (one seed: not known how sure).")
-	case c.Sure < tossUp:
-		fmt.Fprintf(&b, " (a toss-up: best in %.0f %% of resamplings of the seeds).", 100*c.Sure)
-	default:
-		fmt.Fprintf(&b, " (best in %.0f %% of resamplings of the seeds).", 100*c.Sure)
+	case c.Method == "":
+		return when + " no method ran everywhere."
+	case c.RunnerUp == "":
+		return fmt.Sprintf("%s use %s: nothing else ran.", when, c.Method)
 	}
-	return b.String()
+	var than []string
+	if c.OverBaseline > 0 && c.RunnerUp != baseline {
+		than = append(than, fmt.Sprintf("%s times less error than %s", factor(c.OverBaseline), baseline))
+	}
+	sure := fmt.Sprintf("best in %.0f %% of resamplings of the seeds", 100*c.Sure)
+	switch {
+	case c.Sure > 0 && c.Sure < tossUp:
+		than, sure = append(than, "level with "+c.RunnerUp), "a toss-up: "+sure
+	case c.Sure == 0:
+		sure = "by one seed: more say how sure that is"
+		fallthrough
+	default:
+		than = append(than, fmt.Sprintf("%s times less than the runner-up, %s", factor(c.OverRunnerUp), c.RunnerUp))
+	}
+	return fmt.Sprintf("%s use %s: %s (%s).", when, c.Method, strings.Join(than, ", "), sure)
 }
 
-// factor is a ratio of errors with two digits, or three where two would read 1.
+// factor is a ratio of errors with two digits, or three where two would read 1.0.
 func factor(x float64) string {
 	switch {
 	case math.IsInf(x, 0) || x >= 1e4:
@@ -179,7 +174,7 @@ func factor(x float64) string {
 	case x >= 10:
 		return fmt.Sprintf("%.0f", x)
 	case x < 1.05:
-		return fmt.Sprintf("%.3f", x)
+		return fmt.Sprintf("%.2f", x)
 	}
 	return fmt.Sprintf("%.1f", x)
 }
@@ -188,8 +183,9 @@ func factor(x float64) string {
 func advise(v lab.Values, c lab.Curves) lab.Advice {
 	var a lab.Advice
 	s, err := Open(v)
+	panels := len(c.Panels())
 	for _, ch := range Recommend(c) {
-		a.Lines = append(a.Lines, ch.String())
+		a.Lines = append(a.Lines, ch.sentence(panels))
 		if err != nil || s.Exact() || ch.Budget == 0 || ch.Method == "" {
 			continue
 		}
