@@ -5,17 +5,17 @@ import "github.com/assay-lab/assay/internal/gemm"
 // scratch is what the backward pass writes to.
 type scratch struct {
 	h, u         []float32 // gradients of tokens and of modulated norms [tokens, n, width]
-	ab, a, b     []float32 // of gates
+	ab, y        []float32 // of gates
 	c            []float32 // of the condition [n, width]
 	scale, shift []float32 // [n, width]
 	row          []float32 // [width]
 }
 
 func (n *network) newScratch() *scratch {
-	size := len(n.gates[0].a)
+	size := len(n.gates[0].y)
 	w := n.Width
 	return &scratch{make([]float32, len(n.h)), make([]float32, len(n.h)),
-		make([]float32, size), make([]float32, size), make([]float32, size),
+		make([]float32, 2*size), make([]float32, size),
 		make([]float32, n.n*w), make([]float32, n.n*w), make([]float32, n.n*w), make([]float32, w)}
 }
 
@@ -47,15 +47,12 @@ func (n *network) backward(p, g *parameters, out []float32, d *scratch) {
 func (n *network) channelBack(i int, p, g branchParameters, d *scratch) {
 	rows, w, hidden := n.tokens()*n.n, n.Width, n.Hidden
 	k, u := n.gate(i, rows*hidden), n.norms[i].u
-	ab, a, b := d.ab[:rows*hidden], d.a[:rows*hidden], d.b[:rows*hidden]
-	gemm.Mul(g.c, transpose(k.ab, hidden, rows), matrix(d.h, rows, w), false)
-	gemm.Mul(ab, matrix(d.h, rows, w), transpose(p.c, w, hidden), false)
-	multiply(a, ab, k.b)
-	multiply(b, ab, k.a)
-	gemm.Mul(g.a, transpose(u, w, rows), matrix(a, rows, hidden), false)
-	gemm.Mul(g.b, transpose(u, w, rows), matrix(b, rows, hidden), false)
-	gemm.Mul(d.u, matrix(a, rows, hidden), transpose(p.a, hidden, w), false)
-	gemm.Mul(d.u, matrix(b, rows, hidden), transpose(p.b, hidden, w), true)
+	ab, y := d.ab[:2*rows*hidden], d.y[:rows*hidden]
+	gemm.Mul(g.out, transpose(k.y, hidden, rows), matrix(d.h, rows, w), false)
+	gemm.Mul(y, matrix(d.h, rows, w), transpose(p.out, w, hidden), false)
+	k.multiplyBack(ab, y, rows)
+	gemm.Mul(g.in, transpose(u, w, rows), matrix(ab, rows, 2*hidden), false)
+	gemm.Mul(d.u, matrix(ab, rows, 2*hidden), transpose(p.in, 2*hidden, w), false)
 	n.modulateBack(i, p.scale, p.shift, g.scale, g.shift, d)
 }
 
@@ -63,15 +60,12 @@ func (n *network) channelBack(i int, p, g branchParameters, d *scratch) {
 func (n *network) tokenBack(i int, p, g branchParameters, d *scratch) {
 	t, cols, hidden := n.tokens(), n.n*n.Width, n.Tokens
 	k, u := n.gate(i, hidden*cols), n.norms[i].u
-	ab, a, b := d.ab[:hidden*cols], d.a[:hidden*cols], d.b[:hidden*cols]
-	gemm.Mul(g.c, matrix(d.h, t, cols), transpose(k.ab, cols, hidden), false)
-	gemm.Mul(ab, transpose(p.c, hidden, t), matrix(d.h, t, cols), false)
-	multiply(a, ab, k.b)
-	multiply(b, ab, k.a)
-	gemm.Mul(g.a, matrix(a, hidden, cols), transpose(u, cols, t), false)
-	gemm.Mul(g.b, matrix(b, hidden, cols), transpose(u, cols, t), false)
-	gemm.Mul(d.u, transpose(p.a, t, hidden), matrix(a, hidden, cols), false)
-	gemm.Mul(d.u, transpose(p.b, t, hidden), matrix(b, hidden, cols), true)
+	ab, y := d.ab[:2*hidden*cols], d.y[:hidden*cols]
+	gemm.Mul(g.out, matrix(d.h, t, cols), transpose(k.y, cols, hidden), false)
+	gemm.Mul(y, transpose(p.out, hidden, t), matrix(d.h, t, cols), false)
+	k.multiplyBack(ab, y, 1)
+	gemm.Mul(g.in, matrix(ab, 2*hidden, cols), transpose(u, cols, t), false)
+	gemm.Mul(d.u, transpose(p.in, t, 2*hidden), matrix(ab, 2*hidden, cols), false)
 	n.modulateBack(i, p.scale, p.shift, g.scale, g.shift, d)
 }
 

@@ -176,6 +176,7 @@ func TestTrainRefuses(t *testing.T) {
 		"a patch that does not fit": func(r *Recipe) { r.Shape.Patch = 4 },
 		"no width":                  func(r *Recipe) { r.Shape.Width = 0 },
 		"an odd number of features": func(r *Recipe) { r.Shape.Times = 5 },
+		"no frequency":              func(r *Recipe) { r.Shape.Frequency = 0 },
 		"images of another size":    func(r *Recipe) { r.Shape.Size = 8 },
 		"labels beyond the classes": func(r *Recipe) { r.Shape.Classes = 2 },
 		"an empty batch":            func(r *Recipe) { r.Batch = 0 },
@@ -220,7 +221,7 @@ func TestSaveLoad(t *testing.T) {
 
 func FuzzLoad(f *testing.F) {
 	r := tiny
-	r.Shape = Shape{Size: 2, Patch: 2, Width: 2, Blocks: 1, Tokens: 1, Hidden: 1, Times: 2, Classes: 1}
+	r.Shape = Shape{Size: 2, Patch: 2, Width: 2, Blocks: 1, Tokens: 1, Hidden: 1, Times: 2, Frequency: 1, Classes: 1}
 	d := newDenoiser(r, r.Shape.layout().Init(rand.New(rand.NewPCG(1, 1))))
 	var b bytes.Buffer
 	if err := d.Save(&b); err != nil {

@@ -19,8 +19,10 @@ type parameters struct {
 
 type blockParameters struct{ token, channel branchParameters }
 
-// branchParameters are those of h += C·((A·u) ∘ (B·u)), u the modulated norm of h.
-type branchParameters struct{ scale, shift, a, b, c []float32 }
+// branchParameters are those of h += Out·((A·u) ∘ (B·u)), u the modulated norm of
+// h. in is A and B: above each other where tokens are mixed, beside each other
+// where channels are.
+type branchParameters struct{ scale, shift, in, out []float32 }
 
 func (s Shape) parameters(flat []float32) *parameters {
 	parts := s.layout().Split(flat)
@@ -29,7 +31,7 @@ func (s Shape) parameters(flat []float32) *parameters {
 		parts = parts[1:]
 		return x
 	}
-	branch := func() branchParameters { return branchParameters{next(), next(), next(), next(), next()} }
+	branch := func() branchParameters { return branchParameters{next(), next(), next(), next()} }
 	p := &parameters{timeIn: next(), timeOut: next(), label: next(), patch: next(), position: next()}
 	for range s.Blocks {
 		p.blocks = append(p.blocks, blockParameters{branch(), branch()})
@@ -38,12 +40,12 @@ func (s Shape) parameters(flat []float32) *parameters {
 	return p
 }
 
-// network holds the intermediate results of up to batch images. Tokens are the
+// network holds the intermediate results of n images. Tokens are the
 // first axis, images the second: both mixings are then matrix products of the
 // same memory, [tokens, images·width] and [tokens·images, width].
 type network struct {
 	Shape
-	n     int          // images in use
+	n     int
 	x     []float32    // patches [tokens, n, pixels]
 	time  []float32    // features [n, Times]
 	label []int        // [n], Classes for none
@@ -58,13 +60,13 @@ type network struct {
 
 // norm is u = h/rms(h)·scale + shift.
 type norm struct {
-	h, u         []float32 // [tokens, n, width]
+	h, u         []float32 // [tokens, n, width]; h is the network's own when nothing is kept
 	inverse      []float32 // 1/rms [tokens, n]
 	scale, shift []float32 // [n, width]
 }
 
-// gate is the product of two linear maps.
-type gate struct{ a, b, ab []float32 }
+// gate is the product y of two linear maps, both in ab.
+type gate struct{ ab, y []float32 }
 
 // newNetwork makes room for n images. With keep, every branch keeps what the
 // backward pass needs; without, they share it.
@@ -81,9 +83,13 @@ func (s Shape) newNetwork(n int, keep bool) *network {
 			net.gates = append(net.gates, net.gates[0])
 			continue
 		}
-		net.norms = append(net.norms, norm{make([]float32, t*n*w), make([]float32, t*n*w), make([]float32, t*n), make([]float32, n*w), make([]float32, n*w)})
+		h := net.h
+		if keep {
+			h = make([]float32, t*n*w)
+		}
+		net.norms = append(net.norms, norm{h, make([]float32, t*n*w), make([]float32, t*n), make([]float32, n*w), make([]float32, n*w)})
 		size := max(s.Tokens*n*w, t*n*s.Hidden)
-		net.gates = append(net.gates, gate{make([]float32, size), make([]float32, size), make([]float32, size)})
+		net.gates = append(net.gates, gate{make([]float32, 2*size), make([]float32, size)})
 	}
 	return net
 }
@@ -109,16 +115,14 @@ func (n *network) forward(p *parameters) {
 	}
 	for i, b := range p.blocks {
 		u, g := n.modulate(2*i, b.token.scale, b.token.shift), n.gate(2*i, n.Tokens*n.n*w)
-		gemm.Mul(g.a, matrix(b.token.a, n.Tokens, t), matrix(u, t, n.n*w), false)
-		gemm.Mul(g.b, matrix(b.token.b, n.Tokens, t), matrix(u, t, n.n*w), false)
-		multiply(g.ab, g.a, g.b)
-		gemm.Mul(n.h, matrix(b.token.c, t, n.Tokens), matrix(g.ab, n.Tokens, n.n*w), true)
+		gemm.Mul(g.ab, matrix(b.token.in, 2*n.Tokens, t), matrix(u, t, n.n*w), false)
+		g.multiply(1)
+		gemm.Mul(n.h, matrix(b.token.out, t, n.Tokens), matrix(g.y, n.Tokens, n.n*w), true)
 
 		u, g = n.modulate(2*i+1, b.channel.scale, b.channel.shift), n.gate(2*i+1, t*n.n*n.Hidden)
-		gemm.Mul(g.a, matrix(u, t*n.n, w), matrix(b.channel.a, w, n.Hidden), false)
-		gemm.Mul(g.b, matrix(u, t*n.n, w), matrix(b.channel.b, w, n.Hidden), false)
-		multiply(g.ab, g.a, g.b)
-		gemm.Mul(n.h, matrix(g.ab, t*n.n, n.Hidden), matrix(b.channel.c, n.Hidden, w), true)
+		gemm.Mul(g.ab, matrix(u, t*n.n, w), matrix(b.channel.in, w, 2*n.Hidden), false)
+		g.multiply(t * n.n)
+		gemm.Mul(n.h, matrix(g.y, t*n.n, n.Hidden), matrix(b.channel.out, n.Hidden, w), true)
 	}
 	u := n.modulate(2*n.Blocks, p.headScale, p.headShift)
 	gemm.Mul(n.out, matrix(u, t*n.n, w), matrix(p.head, w, n.pixels()), false)
@@ -127,7 +131,26 @@ func (n *network) forward(p *parameters) {
 // gate returns the gate of a branch, cut to size.
 func (n *network) gate(i, size int) gate {
 	g := n.gates[i]
-	return gate{g.a[:size], g.b[:size], g.ab[:size]}
+	return gate{g.ab[:2*size], g.y[:size]}
+}
+
+// multiply computes y. ab has that many rows, A's part and B's in each.
+func (g gate) multiply(rows int) {
+	n := len(g.y) / rows
+	for i := range rows {
+		ab := g.ab[2*n*i:][:2*n]
+		multiply(g.y[n*i:][:n], ab[:n], ab[n:])
+	}
+}
+
+// multiplyBack computes the gradient of ab from that of y.
+func (g gate) multiplyBack(dab, dy []float32, rows int) {
+	n := len(g.y) / rows
+	for i := range rows {
+		ab, dab, dy := g.ab[2*n*i:][:2*n], dab[2*n*i:][:2*n], dy[n*i:][:n]
+		multiply(dab[:n], dy, ab[n:])
+		multiply(dab[n:], dy, ab[:n])
+	}
 }
 
 // condition computes c = silu(silu(time·In)·Out + label's row).
@@ -151,7 +174,9 @@ func sigmoid(x float32) float32 { return float32(1 / (1 + math.Exp(-float64(x)))
 // modulate computes norm i of the tokens and returns it.
 func (n *network) modulate(i int, scale, shift []float32) []float32 {
 	w, m := n.Width, n.norms[i]
-	copy(m.h, n.h)
+	if &m.h[0] != &n.h[0] {
+		copy(m.h, n.h)
+	}
 	gemm.Mul(m.scale, matrix(n.c, n.n, w), matrix(scale, w, w), false)
 	gemm.Mul(m.shift, matrix(n.c, n.n, w), matrix(shift, w, w), false)
 	for i := range m.scale {

@@ -66,6 +66,27 @@ func (e *exporter) next() string {
 	return e.constant(p.Name, e.weights[e.used-1], shape...)
 }
 
+// halves is the next array cut into A and B: its upper and lower, or its left and
+// right half.
+func (e *exporter) halves(beside bool) (a, b string) {
+	p, x := e.layout()[e.used], e.weights[e.used]
+	e.used++
+	rows, cols, parts := p.Shape[0], p.Shape[1]/2, [2][]float32{}
+	if !beside {
+		rows, cols = 1, p.Len()/2
+	}
+	for i := range rows {
+		for j := range parts {
+			parts[j] = append(parts[j], x[(2*i+j)*cols:][:cols]...)
+		}
+	}
+	shape := []int{p.Shape[0], cols}
+	if !beside {
+		shape = []int{p.Shape[0] / 2, p.Shape[1]}
+	}
+	return e.constant(p.Name+".a", parts[0], shape...), e.constant(p.Name+".b", parts[1], shape...)
+}
+
 func (e *exporter) reshape(x string, dims ...int64) string {
 	name := e.constant(fmt.Sprintf("shape%d", len(e.nodes)), dims, len(dims))
 	return e.op("Reshape", nil, x, name)
@@ -94,13 +115,13 @@ func (e *exporter) build() {
 	}
 	for range e.Blocks {
 		u := e.reshape(norm(), t, -1)
-		a := e.op("MatMul", nil, e.next(), u)
-		a = e.op("Mul", nil, a, e.op("MatMul", nil, e.next(), u))
-		h = e.op("Add", nil, h, e.reshape(e.op("MatMul", nil, e.next(), a), t, -1, w))
+		a, b := e.halves(false)
+		y := e.op("Mul", nil, e.op("MatMul", nil, a, u), e.op("MatMul", nil, b, u))
+		h = e.op("Add", nil, h, e.reshape(e.op("MatMul", nil, e.next(), y), t, -1, w))
 		u = norm()
-		a = e.op("MatMul", nil, u, e.next())
-		a = e.op("Mul", nil, a, e.op("MatMul", nil, u, e.next()))
-		h = e.op("Add", nil, h, e.op("MatMul", nil, a, e.next()))
+		a, b = e.halves(true)
+		y = e.op("Mul", nil, e.op("MatMul", nil, u, a), e.op("MatMul", nil, u, b))
+		h = e.op("Add", nil, h, e.op("MatMul", nil, y, e.next()))
 	}
 	y := e.op("MatMul", nil, norm(), e.next())
 	y = e.reshape(y, side, side, -1, patch, patch)

@@ -9,14 +9,18 @@ import (
 
 // A Shape is the size of the network.
 type Shape struct {
-	Size    int // the image is Size × Size
-	Patch   int // side of a patch, which divides Size
-	Width   int // numbers a patch is represented by
-	Blocks  int
-	Tokens  int // hidden numbers of token mixing
-	Hidden  int // hidden numbers of channel mixing
-	Times   int // sine and cosine features of the time, an even number
-	Classes int
+	Size   int // the image is Size × Size
+	Patch  int // side of a patch, which divides Size
+	Width  int // numbers a patch is represented by
+	Blocks int
+	Tokens int // hidden numbers of token mixing
+	Hidden int // hidden numbers of channel mixing
+	Times  int // sine and cosine features of the time, an even number
+	// Frequency is the largest of them, in radians over the whole process. High ones
+	// make the network rough in time: with 256, the order of second- and third-order
+	// samplers is lost in the noise.
+	Frequency float64
+	Classes   int
 }
 
 func (s Shape) side() int   { return s.Size / s.Patch }
@@ -34,6 +38,9 @@ func (s Shape) check() error {
 	}
 	if s.Size%s.Patch != 0 {
 		return fmt.Errorf("mixer: patch %d does not divide size %d", s.Patch, s.Size)
+	}
+	if !(s.Frequency >= 1 && s.Frequency <= 1e4) {
+		return fmt.Errorf("mixer: frequency = %g: must be between 1 and 10000", s.Frequency)
 	}
 	if s.Times%2 != 0 {
 		return fmt.Errorf("mixer: %d time features: must be even", s.Times)
@@ -60,14 +67,12 @@ func (s Shape) layout() nn.Layout {
 		b := fmt.Sprintf("block%d.", i)
 		add(0, b+"token.scale", w, w)
 		add(0, b+"token.shift", w, w)
-		add(fan(t), b+"token.a", s.Tokens, t)
-		add(fan(t), b+"token.b", s.Tokens, t)
-		add(0, b+"token.c", t, s.Tokens)
+		add(fan(t), b+"token.in", 2*s.Tokens, t)
+		add(0, b+"token.out", t, s.Tokens)
 		add(0, b+"channel.scale", w, w)
 		add(0, b+"channel.shift", w, w)
-		add(fan(w), b+"channel.a", w, s.Hidden)
-		add(fan(w), b+"channel.b", w, s.Hidden)
-		add(0, b+"channel.c", s.Hidden, w)
+		add(fan(w), b+"channel.in", w, 2*s.Hidden)
+		add(0, b+"channel.out", s.Hidden, w)
 	}
 	add(0, "head.scale", w, w)
 	add(0, "head.shift", w, w)

@@ -38,9 +38,9 @@ type trainer struct {
 
 // trainShard is a part of the batch.
 type trainShard struct {
-	*network
-	*scratch
-	velocity []float32 // [tokens, n, pixels]
+	net      *network
+	scratch  *scratch
+	velocity []float32 // wanted, then the loss's gradient [tokens, n, pixels]
 	grad     []float32
 	g        *parameters // views of grad
 	loss     float64
@@ -49,9 +49,11 @@ type trainShard struct {
 func newTrainer(r Recipe, images []float32, labels []uint8) *trainer {
 	t := &trainer{Recipe: r, images: images, labels: labels}
 	for i := 0; i < r.Batch; i += shard {
-		s := &trainShard{network: r.Shape.newNetwork(min(shard, r.Batch-i), true), grad: make([]float32, r.Shape.layout().Len())}
-		s.scratch, s.velocity, s.g = s.newScratch(), make([]float32, len(s.out)), r.Shape.parameters(s.grad)
-		t.shards = append(t.shards, s)
+		net, grad := r.Shape.newNetwork(min(shard, r.Batch-i), true), make([]float32, r.Shape.layout().Len())
+		t.shards = append(t.shards, &trainShard{
+			net: net, scratch: net.newScratch(), velocity: make([]float32, len(net.out)),
+			grad: grad, g: r.Shape.parameters(grad),
+		})
 	}
 	return t
 }
@@ -62,9 +64,9 @@ func (t *trainer) gradient(step int, w, grad []float32) (float64, error) {
 	t.draw(rng.Stream(t.Seed, 1, uint64(step)))
 	each(len(t.shards), func(i int) {
 		s := t.shards[i]
-		s.forward(p)
+		s.net.forward(p)
 		s.lossBack(t.Batch * t.Shape.Size * t.Shape.Size)
-		s.backward(p, s.g, s.velocity, s.scratch)
+		s.net.backward(p, s.g, s.velocity, s.scratch)
 	})
 	const block = 1 << 14
 	each((len(grad)+block-1)/block, func(i int) {
@@ -85,7 +87,7 @@ func (t *trainer) gradient(step int, w, grad []float32) (float64, error) {
 // velocity by its gradient.
 func (s *trainShard) lossBack(count int) {
 	var sum float64
-	for i, v := range s.out {
+	for i, v := range s.net.out {
 		e := v - s.velocity[i]
 		sum += float64(e) * float64(e)
 		s.velocity[i] = 2 / float32(count) * e
@@ -108,12 +110,12 @@ func (t *trainer) draw(src *rand.Rand) {
 			noisy[l] = float32(at.Alpha*float64(x0) + at.Sigma*e)
 			velocity[l] = float32(at.Alpha*e - at.Sigma*float64(x0))
 		}
-		t.Shape.cut(s.x, noisy, k, s.n)
-		t.Shape.cut(s.velocity, velocity, k, s.n)
-		t.Shape.timeFeatures(s.time[k*t.Shape.Times:][:t.Shape.Times], at.T)
-		s.label[k] = int(t.labels[j])
+		t.Shape.cut(s.net.x, noisy, k, s.net.n)
+		t.Shape.cut(s.velocity, velocity, k, s.net.n)
+		t.Shape.timeFeatures(s.net.time[k*t.Shape.Times:][:t.Shape.Times], at.T)
+		s.net.label[k] = int(t.labels[j])
 		if src.Float64() < t.Unlabel {
-			s.label[k] = t.Shape.Classes
+			s.net.label[k] = t.Shape.Classes
 		}
 	}
 }

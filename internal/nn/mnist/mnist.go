@@ -1,16 +1,9 @@
-// Package mnist trains and ships the networks of the MNIST digits: a denoiser,
-// and a classifier that has seen none of the denoiser's examples.
+// Package mnist ships the networks of the MNIST digits: a denoiser, and a
+// classifier that has seen none of the denoiser's examples. They are made by the
+// recipes of packages mixer and classifier.
 package mnist
 
-import (
-	"context"
-	"io"
-
-	"github.com/assay-lab/assay/data"
-	"github.com/assay-lab/assay/internal/nn"
-	"github.com/assay-lab/assay/internal/nn/classifier"
-	"github.com/assay-lab/assay/internal/nn/mixer"
-)
+import "github.com/assay-lab/assay/data"
 
 // A Set is labelled images.
 type Set struct {
@@ -37,30 +30,4 @@ func Split() (denoiser, judge Set, err error) {
 		s.X, s.Labels = append(s.X, x[i*area:(i+1)*area]...), append(s.Labels, l)
 	}
 	return denoiser, judge, nil
-}
-
-// TrainDenoiser makes the shipped denoiser and writes its weights.
-func TrainDenoiser(ctx context.Context, w io.Writer, opt nn.Options) error {
-	set, _, err := Split()
-	if err != nil {
-		return err
-	}
-	d, err := mixer.Train(ctx, mixer.MNIST, set.X, set.Labels, opt)
-	if err != nil {
-		return err
-	}
-	return d.Save(w)
-}
-
-// TrainClassifier makes the shipped classifier and writes its weights.
-func TrainClassifier(ctx context.Context, w io.Writer, opt nn.Options) error {
-	_, set, err := Split()
-	if err != nil {
-		return err
-	}
-	c, err := classifier.Train(ctx, classifier.MNIST, set.X, set.Labels, opt)
-	if err != nil {
-		return err
-	}
-	return c.Save(w)
 }
