@@ -9,7 +9,7 @@ import (
 
 func TestClaims(t *testing.T) {
 	t.Setenv("ASSAY_CACHE", t.TempDir())
-	few := map[string]string{"nfe": "5,6,8,10", "n": "32"}
+	few := map[string]string{"nfe": "5,6,8,10", "n": "64", "seeds": "3"}
 	labtest.Claim(t, search(), "compensation improves UniPC", few, lab.Holds, map[string]string{dcBH1.Name: bh1.Name}, lab.Fails)
 	labtest.Claim(t, search(), "10 noises suffice", few, lab.Holds, map[string]string{dcBH1.Name: dcM2.Name}, lab.Holds)
 	labtest.Claim(t, search(), "compensation helps a predictor as well", few, lab.Holds, map[string]string{dcM2.Name: m2.Name}, lab.Fails)
