@@ -100,10 +100,7 @@ func newPlan(m *Model, threads int) (*plan, error) {
 		p.uses[v.Name]++
 	}
 	for _, v := range g.Inputs {
-		o := p.allocate(v.Type, v.Shape, true)
-		p.values[v.Name], p.types[v.Name] = o, v.Type
-		p.plan.inputs, p.plan.names = append(p.plan.inputs, o), append(p.plan.names, v.Name)
-		p.uses[v.Name]++ // never reused: it is the caller's
+		p.input(v)
 	}
 	for _, n := range nodes {
 		if err := p.node(n); err != nil {
@@ -126,6 +123,18 @@ func newPlan(m *Model, threads int) (*plan, error) {
 		return f
 	}
 	return p.plan, nil
+}
+
+// input makes the operand of an input, whose buffer is the caller's and never reused.
+func (p *planner) input(v ValueInfo) {
+	o := operand{typ: v.Type, shape: v.Shape, slot: -1, index: p.others()}
+	if native(v.Type) {
+		o.slot = len(p.plan.slots)
+		p.plan.slots = append(p.plan.slots, 0)
+	}
+	p.values[v.Name], p.types[v.Name] = o, v.Type
+	p.plan.inputs, p.plan.names = append(p.plan.inputs, o), append(p.plan.names, v.Name)
+	p.uses[v.Name]++
 }
 
 // others is the number of values of other types.
@@ -191,36 +200,29 @@ func asFloats(data any) []float32 {
 // native reports whether a type is kept as float32.
 func native(t Type) bool { return t == Float32 || t == Bool }
 
-// allocate finds room for a tensor.
-func (p *planner) allocate(t Type, shape []int, own bool) operand {
+// give makes the operand of a node's output, in the smallest buffer that is free
+// and large enough.
+func (p *planner) give(name string, t Type, shape []int) operand {
 	o := operand{typ: t, shape: shape, slot: -1}
 	if !native(t) {
 		o.index = p.others()
+		p.values[name] = o
 		return o
 	}
 	n := elements(shape)
-	if own {
-		n = 0
-	}
 	best := -1
 	for i, s := range p.free {
 		if p.plan.slots[s] >= n && (best < 0 || p.plan.slots[s] < p.plan.slots[p.free[best]]) {
 			best = i
 		}
 	}
-	if best >= 0 && !own {
+	if best >= 0 {
 		o.slot = p.free[best]
 		p.free = slices.Delete(p.free, best, best+1)
-		return o
+	} else {
+		o.slot = len(p.plan.slots)
+		p.plan.slots = append(p.plan.slots, n)
 	}
-	p.plan.slots = append(p.plan.slots, n)
-	o.slot = len(p.plan.slots) - 1
-	return o
-}
-
-// give makes the operand of a node's output.
-func (p *planner) give(name string, t Type, shape []int) operand {
-	o := p.allocate(t, shape, false)
 	p.values[name] = o
 	return o
 }

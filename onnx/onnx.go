@@ -23,7 +23,7 @@ import (
 // The engines that [Options] may name.
 const (
 	ONNXRuntime = "onnxruntime" // Microsoft's ONNX Runtime, from its shared library
-	Embedded    = "embedded"    // GoMLX, part of every build
+	Embedded    = "embedded"    // in Go, part of every build
 )
 
 // Options say how a model is run. The zero value takes the best engine at hand

@@ -9,6 +9,9 @@
 // Tensors belong to the backend value that made them, so a process uses the one
 // that Get returns and no other. It is fast only in a build with
 // GOEXPERIMENT=simd, on amd64; elsewhere it is correct.
+//
+// Two faults of GoMLX remain: its gradient of a convolution by the input is wrong
+// for kernels of even size, and it has none for gradients of strided convolutions.
 package backend
 
 import (
