@@ -1,5 +1,7 @@
 package kern
 
+import "unsafe"
+
 // TileRows is the number of rows of a tile of [Codes]: the 32-bit lanes of the
 // widest vector.
 const TileRows = 16
@@ -73,17 +75,90 @@ func MulCodes(dst []float32, stride int, c Codes, from, to int, t Tokens) {
 	_, _ = dst[(t.N-1)*stride+to*TileRows-1], c.Code[to*n*c.steps()*64-1]
 	_, _ = c.Scale[to*n*TileRows-1], c.Zero[to*n*TileRows-1]
 	_, _, _ = t.Code[t.N*n*c.Width-1], t.Scale[t.N*n-1], t.Sum[t.N*n-1]
-	mulCodesGeneric(dst, stride, c, from, to, t)
+	if active == generic {
+		mulCodesGeneric(dst, stride, c, from, to, t)
+		return
+	}
+	tiles, most := 2, 4 // of one call
+	if active == avx512vnni {
+		most = 8
+	} else if active == avx2 {
+		tiles = 1
+	}
+	for tile := from; tile < to; tile += tiles {
+		for m, blocks := 0, (t.N+most-1)/most; m < t.N; blocks-- {
+			n := (t.N - m + blocks - 1) / blocks // blocks of nearly equal size
+			args := c.args(dst[m*stride:], stride, tile, tile+1 < to, m, t)
+			c.mul((*[15]int)(unsafe.Pointer(&args)), n)
+			m += n
+		}
+	}
+}
+
+// mul calls the level's assembly.
+func (c *Codes) mul(args *[15]int, tokens int) {
+	switch {
+	case active == avx512vnni && c.Packed:
+		vnniPackedAVX512(args, tokens)
+	case active == avx512vnni:
+		vnniBytesAVX512(args, tokens)
+	case active == avx512 && c.Packed:
+		mulPackedAVX512(args, tokens)
+	case active == avx512:
+		mulBytesAVX512(args, tokens)
+	case c.Packed:
+		mulPackedAVX2(args, tokens)
+	default:
+		mulBytesAVX2(args, tokens)
+	}
+}
+
+// mulArgs is what the assembly takes; strides are in bytes.
+type mulArgs struct {
+	dst        *float32
+	stride     int
+	code       *uint8
+	second     int // from a tile's codes to the next one's, 0 if there is none
+	scale      *float32
+	zero       *int32
+	secondZero int // the same for scales and zeros
+	x          *int8
+	xStride    int
+	xScale     *float32
+	sum        *int32
+	sumStride  int
+	secondDst  int // the same for results
+	groups     int
+	steps      int // of 8 inputs
+}
+
+func (c *Codes) args(dst []float32, stride, tile int, second bool, m int, t Tokens) mulArgs {
+	at := tile * c.Groups
+	a := mulArgs{dst: &dst[tile*TileRows], stride: 4 * stride, code: &c.Code[at*c.steps()*64], scale: &c.Scale[at*TileRows], zero: &c.Zero[at*TileRows],
+		x: &t.Code[m*c.Groups*c.Width], xStride: c.Groups * c.Width, xScale: &t.Scale[m*c.Groups], sum: &t.Sum[m*c.Groups], sumStride: 4 * c.Groups,
+		groups: c.Groups, steps: c.Width / 8}
+	if second {
+		a.second, a.secondZero, a.secondDst = c.Groups*c.steps()*64, 4*c.Groups*TileRows, 4*TileRows
+	}
+	return a
 }
 
 // QuantizeI8 is dst[i] = round(x[i]/scale) with scale = max(max|x|, least)/127, and
-// the sum of dst. All levels give the same. x must be finite.
+// the sum of dst. Halves are rounded to even; all levels give the same. x must be
+// finite.
 func QuantizeI8(dst []int8, x []float32, least float32) (scale float32, sum int32) {
 	x = x[:len(dst)]
-	most := least
-	for _, v := range x {
-		most = max(most, v, -v)
+	scale = max(float32(NormInf(x)), least) / 127
+	n := 0
+	if active != generic {
+		n = len(x) &^ 15
 	}
-	scale = most / 127
-	return scale, quantizeI8Generic(dst, x, scale)
+	switch {
+	case n == 0:
+	case active >= avx512:
+		sum = quantizeI8AVX512(&dst[0], &x[0], scale, n)
+	default:
+		sum = quantizeI8AVX2(&dst[0], &x[0], scale, n)
+	}
+	return scale, sum + quantizeI8Generic(dst[n:], x[n:], scale)
 }
