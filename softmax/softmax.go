@@ -14,6 +14,7 @@ package softmax
 import (
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/assay-lab/assay/internal/kern"
 )
@@ -88,69 +89,54 @@ func check[T Float](o Options) (scale T, err error) {
 }
 
 // checkRows says what is wrong with the lengths of arrays of rows.
-func checkRows(cols int, names string, lengths ...int) error {
-	n := lengths[0]
-	for _, l := range lengths[1:] {
-		if l != n {
-			return fmt.Errorf("softmax: lengths of %s are %v: must be equal", names, lengths)
-		}
-	}
-	if n > 0 && (cols < 1 || n%cols != 0) {
-		return fmt.Errorf("softmax: %d numbers in rows of %d: the length of a row must divide them", n, cols)
+func checkRows(cols int, names string, a, b, c int) error {
+	switch {
+	case a != b || b != c:
+		return fmt.Errorf("softmax: lengths of %s are %s: must be equal", names, list(names, a, b, c))
+	case a > 0 && (cols < 1 || a%cols != 0):
+		return fmt.Errorf("softmax: %d numbers in rows of %d: the length of a row must divide them", a, cols)
 	}
 	return nil
+}
+
+// list writes as many lengths as there are names.
+func list(names string, a, b, c int) string {
+	if strings.Count(names, " ") == 2 { // "dst and x"
+		return fmt.Sprintf("%d and %d", a, b)
+	}
+	return fmt.Sprintf("%d, %d and %d", a, b, c)
 }
 
 // Rows is the softmax of every row of cols numbers of x. dst may be x, or must
 // not overlap it. No numbers give none.
 func Rows[T Float](dst, x []T, cols int, o Options) error {
-	return overRows(dst, x, cols, o, func(w *worker[T], dst, x []T) { w.softmax(dst, x) })
+	return overRows(job[T]{kind: softmaxJob, dst: dst, x: x, cols: cols}, o)
 }
 
 // LogRows is the logarithm of the softmax of every row of cols numbers of x. dst
 // may be x, or must not overlap it.
 func LogRows[T Float](dst, x []T, cols int, o Options) error {
-	return overRows(dst, x, cols, o, func(w *worker[T], dst, x []T) { w.logSoftmax(dst, x) })
+	return overRows(job[T]{kind: logJob, dst: dst, x: x, cols: cols}, o)
 }
 
-func overRows[T Float](dst, x []T, cols int, o Options, f func(w *worker[T], dst, x []T)) error {
-	if err := checkRows(cols, "dst and x", len(dst), len(x)); err != nil {
+func overRows[T Float](j job[T], o Options) error {
+	if err := checkRows(j.cols, "dst and x", len(j.dst), len(j.x), len(j.x)); err != nil {
 		return err
 	}
-	scale, err := check[T](o)
-	if err != nil || len(x) == 0 {
-		return err
-	}
-	eachRow(len(x)/cols, cols, o, scale, func(w *worker[T], r int) {
-		f(w, dst[r*cols:(r+1)*cols], x[r*cols:(r+1)*cols])
-	})
-	return nil
+	return j.run(o)
 }
 
 // LogSumExpRows is log Σ e^x over every row of cols numbers of x: see
 // [LogSumExp].
 func LogSumExpRows[T Float](dst, x []T, cols int, o Options) error {
-	if err := checkRows(cols, "x", len(x)); err != nil {
+	if err := checkRows(cols, "x", len(x), len(x), len(x)); err != nil {
 		return err
 	}
-	scale, err := check[T](o)
-	if err != nil {
-		return err
+	j := job[T]{kind: sumJob, dst: dst, x: x, cols: cols}
+	if len(dst) != j.rows() {
+		return fmt.Errorf("softmax: dst has %d numbers: x has %d rows", len(dst), j.rows())
 	}
-	rows := 0
-	if len(x) > 0 {
-		rows = len(x) / cols
-	}
-	if len(dst) != rows {
-		return fmt.Errorf("softmax: dst has %d numbers: x has %d rows", len(dst), rows)
-	}
-	if rows == 0 {
-		return nil
-	}
-	eachRow(rows, cols, o, scale, func(w *worker[T], r int) {
-		dst[r] = T(w.sum(x[r*cols : (r+1)*cols]).log())
-	})
-	return nil
+	return j.run(o)
 }
 
 // LogSumExp is log Σ e^x: −∞ for no numbers and for nothing but −∞, +∞ if there
@@ -161,28 +147,20 @@ func LogSumExp[T Float](x []T) float64 { return SumExp(x).Log() }
 // and the gradient with respect to that: dx = y·(dy − Σ y·dy) in every row of
 // cols numbers. dx may be y or dy. With a temperature, divide dx by it.
 func Backward[T Float](dx, y, dy []T, cols int) error {
-	if err := checkRows(cols, "dx, y and dy", len(dx), len(y), len(dy)); err != nil || len(y) == 0 {
+	if err := checkRows(cols, "dx, y and dy", len(dx), len(y), len(dy)); err != nil {
 		return err
 	}
-	eachRow(len(y)/cols, cols, Options{}, 1, func(w *worker[T], r int) {
-		lo, hi := r*cols, (r+1)*cols
-		w.backward(dx[lo:hi], y[lo:hi], dy[lo:hi])
-	})
-	return nil
+	return job[T]{kind: backwardJob, dst: dx, x: y, dy: dy, cols: cols}.run(Options{})
 }
 
 // LogBackward is the gradient with respect to log-softmax's argument, from its
 // result and the gradient with respect to that: dx = dy − e^logy·Σ dy in every
 // row of cols numbers. dx may be logy or dy. With a temperature, divide dx by it.
 func LogBackward[T Float](dx, logy, dy []T, cols int) error {
-	if err := checkRows(cols, "dx, logy and dy", len(dx), len(logy), len(dy)); err != nil || len(logy) == 0 {
+	if err := checkRows(cols, "dx, logy and dy", len(dx), len(logy), len(dy)); err != nil {
 		return err
 	}
-	eachRow(len(logy)/cols, cols, Options{}, 1, func(w *worker[T], r int) {
-		lo, hi := r*cols, (r+1)*cols
-		w.logBackward(dx[lo:hi], logy[lo:hi], dy[lo:hi])
-	})
-	return nil
+	return job[T]{kind: logBackwardJob, dst: dx, x: logy, dy: dy, cols: cols}.run(Options{})
 }
 
 // finite is whether the kernels can take exponents about e.

@@ -388,7 +388,7 @@ func TestErrors(t *testing.T) {
 		err  error
 		want string
 	}{
-		{"unequal lengths", softmax.Rows(x[:11], x, 4, softmax.Options{}), "dst and x are [11 12]: must be equal"},
+		{"unequal lengths", softmax.Rows(x[:11], x, 4, softmax.Options{}), "dst and x are 11 and 12: must be equal"},
 		{"rows of 5", softmax.Rows(x, x, 5, softmax.Options{}), "12 numbers in rows of 5"},
 		{"rows of 0", softmax.Rows(x, x, 0, softmax.Options{}), "12 numbers in rows of 0"},
 		{"rows of -1", softmax.LogRows(x, x, -1, softmax.Options{}), "12 numbers in rows of -1"},
@@ -399,7 +399,7 @@ func TestErrors(t *testing.T) {
 		{"unknown algorithm", softmax.Rows(x, x, 4, softmax.Options{Algorithm: 9}), "algorithm 9 is unknown"},
 		{"negative threads", softmax.Rows(x, x, 4, softmax.Options{Threads: -2}), "-2 threads"},
 		{"too few results", softmax.LogSumExpRows(x[:2], x, 4, softmax.Options{}), "dst has 2 numbers: x has 3 rows"},
-		{"gradient of another length", softmax.Backward(x, x, x[:11], 4), "dx, y and dy are [12 12 11]"},
+		{"gradient of another length", softmax.Backward(x, x, x[:11], 4), "dx, y and dy are 12, 12 and 11"},
 		{"gradient in rows of 7", softmax.LogBackward(x, x, x, 7), "rows of 7"},
 	} {
 		if tt.err == nil || !strings.Contains(tt.err.Error(), tt.want) || !strings.HasPrefix(tt.err.Error(), "softmax: ") {
@@ -420,7 +420,7 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// TestNoGarbage: a row in the cache costs no allocation but the worker's.
+// TestNoGarbage: a row in the cache costs no allocation.
 func TestNoGarbage(t *testing.T) {
 	x := normal[float32](8*1000, 0, 1, 1)
 	for _, a := range algorithms {
@@ -428,7 +428,7 @@ func TestNoGarbage(t *testing.T) {
 			if err := softmax.Rows(x, x, 1000, softmax.Options{Algorithm: a}); err != nil {
 				t.Fatal(err)
 			}
-		}); n > 3 {
+		}); n > 0 {
 			t.Errorf("%v: %g allocations for 8 rows", a, n)
 		}
 	}

@@ -22,39 +22,63 @@ const (
 	streamBytes = 64 << 20
 )
 
-// A worker does rows one after the other.
-type worker[T Float] struct {
-	algorithm Algorithm
-	scale     T   // of x
-	threads   int // for one row
-	tmp       []T // a block
+// A job is work on rows of cols numbers.
+type job[T Float] struct {
+	kind  jobKind
+	dst   []T
+	x, dy []T // dy for the gradients alone
+	cols  int
 }
 
-// eachRow calls f for every row: several rows at a time, or one by several
-// threads if there are few.
-func eachRow[T Float](rows, cols int, o Options, scale T, f func(w *worker[T], r int)) {
+type jobKind uint8
+
+const (
+	softmaxJob jobKind = iota
+	logJob
+	sumJob
+	backwardJob
+	logBackwardJob
+)
+
+func (j job[T]) rows() int {
+	if len(j.x) == 0 {
+		return 0
+	}
+	return len(j.x) / j.cols
+}
+
+// run does all rows: several at a time, or one by several threads if there are
+// few.
+func (j job[T]) run(o Options) error {
+	scale, err := check[T](o)
+	rows := j.rows()
+	if err != nil || rows == 0 {
+		return err
+	}
 	threads := o.Threads
 	if threads == 0 {
 		threads = runtime.GOMAXPROCS(0)
 	}
-	if rows*cols*size[T]() < parallelBytes {
+	if len(j.x)*size[T]() < parallelBytes {
 		threads = 1
 	}
 	between := min(threads, rows)
-	if between == 1 {
-		w := &worker[T]{algorithm: o.Algorithm, scale: scale, threads: threads}
-		for r := range rows {
-			f(w, r)
-		}
-		return
+	w := worker[T]{algorithm: o.Algorithm, scale: scale, threads: threads / between}
+	if between > 1 {
+		j.share(w, between)
+		return nil
 	}
-	shareRows(rows, cols, between, worker[T]{algorithm: o.Algorithm, scale: scale, threads: threads / between}, f)
+	for r := range rows {
+		w.row(j, r)
+	}
+	return nil
 }
 
-// shareRows calls f for every row, on several threads.
-func shareRows[T Float](rows, cols, threads int, w worker[T], f func(w *worker[T], r int)) {
+// share does all rows on several threads.
+func (j job[T]) share(w worker[T], threads int) {
 	// A few rows at a time: short ones should not wait for the counter.
-	step := max(1, min(rows/threads, block/cols))
+	rows := j.rows()
+	step := max(1, min(rows/threads, block/j.cols))
 	var next atomic.Int64
 	parallel(threads, func() {
 		own := w
@@ -65,10 +89,36 @@ func shareRows[T Float](rows, cols, threads int, w worker[T], f func(w *worker[T
 				return
 			}
 			for r := lo; r < min(hi, rows); r++ {
-				f(&own, r)
+				own.row(j, r)
 			}
 		}
 	})
+}
+
+// A worker does rows one after the other.
+type worker[T Float] struct {
+	algorithm Algorithm
+	scale     T   // of x
+	threads   int // for one row
+	tmp       []T // a block
+}
+
+// row does row r of a job.
+func (w *worker[T]) row(j job[T], r int) {
+	lo, hi := r*j.cols, (r+1)*j.cols
+	x := j.x[lo:hi]
+	switch j.kind {
+	case softmaxJob:
+		w.softmax(j.dst[lo:hi], x)
+	case logJob:
+		w.logSoftmax(j.dst[lo:hi], x)
+	case sumJob:
+		j.dst[r] = T(w.sum(x).log())
+	case backwardJob:
+		w.backward(j.dst[lo:hi], x, j.dy[lo:hi])
+	case logBackwardJob:
+		w.logBackward(j.dst[lo:hi], x, j.dy[lo:hi])
+	}
 }
 
 // parallel runs f on n goroutines, this one among them.
@@ -87,17 +137,18 @@ func size[T Float]() int {
 }
 
 // chunks calls f for every chunk of n numbers, on several threads.
-func (w *worker[T]) chunks(n int, f func(w *worker[T], i, lo, hi int)) {
+func chunks[T Float](w worker[T], n int, f func(w *worker[T], i, lo, hi int)) {
 	count := (n + chunk - 1) / chunk
 	var next atomic.Int64
 	parallel(min(w.threads, count), func() {
-		own := &worker[T]{algorithm: w.algorithm, scale: w.scale, threads: 1}
+		own := w
+		own.threads, own.tmp = 1, nil
 		for {
 			i := int(next.Add(1)) - 1
 			if i >= count {
 				return
 			}
-			f(own, i, i*chunk, min((i+1)*chunk, n))
+			f(&own, i, i*chunk, min((i+1)*chunk, n))
 		}
 	})
 }
@@ -128,7 +179,7 @@ func (w *worker[T]) max(x []T) T {
 		return kern.Max(x)
 	}
 	tops := make([]T, (len(x)+chunk-1)/chunk)
-	w.chunks(len(x), func(_ *worker[T], i, lo, hi int) { tops[i] = kern.Max(x[lo:hi]) })
+	chunks(*w, len(x), func(_ *worker[T], i, lo, hi int) { tops[i] = kern.Max(x[lo:hi]) })
 	return kern.Max(tops)
 }
 
@@ -173,7 +224,7 @@ func (w *worker[T]) add(p pass[T], dst, x []T) (s Ext) {
 		return s
 	}
 	sums := make([]Ext, (len(x)+chunk-1)/chunk)
-	w.chunks(len(x), func(w *worker[T], i, lo, _ int) { sums[i] = w.addChunk(p, dst, x, lo) })
+	chunks(*w, len(x), func(w *worker[T], i, lo, _ int) { sums[i] = w.addChunk(p, dst, x, lo) })
 	for _, c := range sums {
 		s = s.Add(c)
 	}
@@ -201,7 +252,7 @@ func (w *worker[T]) write(dst, x []T, f, e float64, top T) {
 		w.writePart(dst, x, f, e, top, stream)
 		return
 	}
-	w.chunks(len(x), func(w *worker[T], _, lo, hi int) { w.writePart(dst[lo:hi], x[lo:hi], f, e, top, stream) })
+	chunks(*w, len(x), func(w *worker[T], _, lo, hi int) { w.writePart(dst[lo:hi], x[lo:hi], f, e, top, stream) })
 }
 
 func (w *worker[T]) writePart(dst, x []T, f, e float64, top T, stream bool) {
@@ -301,7 +352,7 @@ func (w *worker[T]) reload(dst, x []T, e T) {
 		kern.Scale(dst, f)
 		return
 	}
-	w.chunks(len(x), func(_ *worker[T], _, lo, hi int) { kern.Scale(dst[lo:hi], f) })
+	chunks(*w, len(x), func(_ *worker[T], _, lo, hi int) { kern.Scale(dst[lo:hi], f) })
 }
 
 // logSoftmax is one row: x less the logarithm of the sum, in parts, of which one
@@ -321,7 +372,7 @@ func (w *worker[T]) logSoftmax(dst, x []T) {
 		w.shift(dst, x, T(s.top), hi, T(lo))
 		return
 	}
-	w.chunks(len(x), func(w *worker[T], _, from, to int) { w.shift(dst[from:to], x[from:to], T(s.top), hi, T(lo)) })
+	chunks(*w, len(x), func(w *worker[T], _, from, to int) { w.shift(dst[from:to], x[from:to], T(s.top), hi, T(lo)) })
 }
 
 // shift is dst = ((x − top)·scale − hi) − lo.
