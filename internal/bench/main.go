@@ -27,6 +27,7 @@ import (
 // A suite writes tables of what it measures.
 var suites = map[string]func(*session) error{
 	"comb":    comb,
+	"int8":    int8Products,
 	"softmax": softmaxRows,
 }
 

@@ -83,6 +83,12 @@ func (l library) rival(name, function string, args ...any) rival {
 				words[i] = uintptr(unsafe.Pointer(unsafe.SliceData(a)))
 			case []float32:
 				words[i] = uintptr(unsafe.Pointer(unsafe.SliceData(a)))
+			case []int32:
+				words[i] = uintptr(unsafe.Pointer(unsafe.SliceData(a)))
+			case []uint8:
+				words[i] = uintptr(unsafe.Pointer(unsafe.SliceData(a)))
+			case []int8:
+				words[i] = uintptr(unsafe.Pointer(unsafe.SliceData(a)))
 			default:
 				panic(fmt.Sprintf("argument %T", a))
 			}
