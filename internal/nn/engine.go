@@ -39,7 +39,7 @@ func (p *Program) Run(in []*tensors.Tensor, use func(i int, flat []float32)) err
 	for i, t := range in {
 		args[i] = t
 	}
-	out, err := p.exec.Exec(args...)
+	out, err := p.exec.Call(args...)
 	if err != nil {
 		return fmt.Errorf("nn: %s: %w", p.exec.Name(), err)
 	}
