@@ -19,6 +19,7 @@ import (
 	"github.com/assay-lab/assay/internal/nn/classifier"
 	"github.com/assay-lab/assay/internal/nn/mixer"
 	"github.com/assay-lab/assay/internal/nn/mnist"
+	"github.com/assay-lab/assay/internal/nn/tinylm"
 )
 
 // A trainee is a network that assay trains.
@@ -55,6 +56,12 @@ func trainees() []trainee {
 				r := classifier.MNIST
 				r.Steps, r.Seed, r.Warmup = steps, seed, min(r.Warmup, steps/2)
 				return classifier.Train(ctx, r, set.X, set.Labels, opt)
+			}},
+		{"tiny-lm", "the language model of letters that assay quantize shrinks", tinylm.Recipe.Steps, tinylm.Recipe.Seed, false,
+			func(ctx context.Context, steps int, seed uint64, opt nn.Options) (saver, error) {
+				r := tinylm.Recipe
+				r.Steps, r.Seed, r.Warmup = steps, seed, min(r.Warmup, steps/2)
+				return tinylm.Train(ctx, r, opt)
 			}},
 	}
 }
