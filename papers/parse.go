@@ -216,7 +216,7 @@ var (
 // roots are the packages of the library; a paper's method lives in one of them
 // or below.
 var roots = []string{
-	"convexnet", "curvature", "dictionary", "diffeq", "diffusion", "discrete", "distill", "federated",
+	"convexnet", "curvature", "dictionary", "diffeq", "diffusion", "directional", "discrete", "distill", "federated",
 	"implicit", "inverse", "linsolve", "optim", "pde", "privacy", "quant", "robust", "softmax", "special", "tuning",
 }
 
