@@ -11,10 +11,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/assay-lab/assay/compare"
 	"github.com/assay-lab/assay/diffusion"
 	"github.com/assay-lab/assay/internal/cache"
 	"github.com/assay-lab/assay/lab"
-	"github.com/assay-lab/assay/papers/compare"
 )
 
 // compareFlags are what the user asked of assay compare.

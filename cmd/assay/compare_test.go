@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/assay-lab/assay/papers/compare"
+	"github.com/assay-lab/assay/compare"
 )
 
 func TestCompareMixture(t *testing.T) {

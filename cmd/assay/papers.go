@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/assay-lab/assay/compare"
 	"github.com/assay-lab/assay/lab"
 	"github.com/assay-lab/assay/papers"
 )
@@ -78,7 +79,7 @@ func findExperiments(arg string) ([]*lab.Experiment, error) {
 
 func experimentsOf(slug string) []*lab.Experiment {
 	var own []*lab.Experiment
-	for _, e := range trials() {
+	for _, e := range append(trials(), compare.Experiments()...) { // of no paper
 		if slugOf(e) == slug {
 			own = append(own, e)
 		}

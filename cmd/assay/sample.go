@@ -16,13 +16,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/assay-lab/assay/compare"
 	"github.com/assay-lab/assay/data"
 	"github.com/assay-lab/assay/diffusion"
 	"github.com/assay-lab/assay/diffusion/ems"
 	"github.com/assay-lab/assay/diffusion/network"
 	"github.com/assay-lab/assay/internal/cache"
 	"github.com/assay-lab/assay/lab/report"
-	"github.com/assay-lab/assay/papers/compare"
 )
 
 // sampleFlags are what the user asked of assay sample.

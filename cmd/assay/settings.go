@@ -59,7 +59,7 @@ func makePlans(experiments []*lab.Experiment, size lab.Size, settings map[string
 		}
 		values, err := e.Resolve(size, own)
 		if err != nil {
-			return nil, usagef("See: assay show "+slugOf(e), "%v", err)
+			return nil, usagef("See: assay run "+slugOf(e)+" --help", "%v", err)
 		}
 		if err := checkInputs(e, values); err != nil {
 			return nil, err
