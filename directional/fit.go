@@ -18,6 +18,9 @@ const unitTolerance = 1e-5
 // grows with κ without bound.
 var ErrUnbounded = errors.New("all vectors have the same direction: the concentration is unbounded")
 
+// ErrNorm is given for a vector that is no unit vector.
+var ErrNorm = errors.New("must be 1")
+
 // A Report says how good a fit is.
 type Report struct {
 	N, Dim     int
@@ -52,7 +55,7 @@ func Fit(x mat.Matrix) (VonMisesFisher, Report, error) {
 		case math.IsNaN(length) || math.IsInf(length, 0):
 			return VonMisesFisher{}, rep, fmt.Errorf("directional: row %d has a number that is not finite", i)
 		case math.Abs(length-1) > unitTolerance:
-			return VonMisesFisher{}, rep, fmt.Errorf("directional: row %d has norm %.6g: must be 1", i, length)
+			return VonMisesFisher{}, rep, fmt.Errorf("directional: row %d has norm %.6g: %w", i, length, ErrNorm)
 		}
 		for j, v := range row {
 			mean[j] += v / length
