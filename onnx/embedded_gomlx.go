@@ -56,6 +56,9 @@ func compileGraph(m *Model) (c *compiled, err error) {
 		if t == 0 {
 			return nil, fmt.Errorf("output %d is %v, which is not supported", i, n.DType())
 		}
+		if n.Shape().Size() > maxTensor {
+			return nil, fmt.Errorf("output %d has shape %v: the embedded engine is bound to %d elements", i, n.Shape().Dimensions, maxTensor)
+		}
 		c.outputs = append(c.outputs, ValueInfo{Name: m.Graph.Outputs[i].Name, Type: t, Shape: n.Shape().Dimensions})
 	}
 	return c, nil

@@ -205,6 +205,7 @@ func (r *rewriter) part(v *value, along, start, end, step int) *value {
 func (r *rewriter) pick(v *value, along int, index []int) *value {
 	shape := slices.Clone(v.shape)
 	shape[along] = len(index)
+	bounded(shape)
 	if v.data != nil {
 		own := strides(v.shape)
 		loose := slices.Clone(own)
@@ -238,6 +239,7 @@ func (r *rewriter) pad(v *value, before, after []int, fill *value) *value {
 	if none {
 		return v
 	}
+	bounded(shape)
 	if n := elements(shape); v.data != nil && fill.data != nil && v.typ.Float() {
 		out := slices.Repeat([]float64{toFloats(fill.data)[0]}, n)
 		s, offset := strides(shape), 0

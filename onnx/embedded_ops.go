@@ -184,7 +184,7 @@ func (r *rewriter) expand(v *value, shape []int) *value {
 	if slices.Equal(v.shape, shape) {
 		return v
 	}
-	check(checkShape(shape))
+	bounded(shape)
 	if to, ok := broadcast(v.shape, shape); !ok || !slices.Equal(to, shape) {
 		failf("shape %v cannot be expanded to %v", v.shape, shape)
 	}

@@ -85,7 +85,8 @@ func (s resizer) resize(r *rewriter, x *value, along []int, scales *value, sizes
 		if out == in && scale == 1 {
 			continue
 		}
-		check(checkShape([]int{out, elements(x.shape) / in}))
+		bounded([]int{out, elements(x.shape) / in})
+		listed(out)
 		if s.mode == "nearest" {
 			x = s.choose(r, x, a, out, scale)
 		} else {
@@ -156,7 +157,7 @@ func (s resizer) choose(r *rewriter, x *value, along, out int, scale float64) *v
 // blend resizes to weighted means of neighbours.
 func (s resizer) blend(r *rewriter, x *value, along, out int, scale float64) *value {
 	in := x.shape[along]
-	check(checkShape([]int{in, out}))
+	listed(in * out)
 	m := make([]float64, in*out) // [in, out]
 	for i := range out {
 		p := s.source(i, in, out, scale)

@@ -6,9 +6,27 @@ import (
 	"slices"
 )
 
-// maxTensor bounds the elements of one tensor, so that a broken file cannot ask
-// for all memory.
-const maxTensor = 1 << 30
+// maxTensor bounds the elements of one tensor, and maxList those of a list that is
+// made while a model is rewritten, so that a broken file cannot ask for all memory.
+const (
+	maxTensor = 1 << 30
+	maxList   = 1 << 24
+)
+
+// bounded wants a shape to be that of a tensor the engine can have.
+func bounded(shape []int) {
+	check(checkShape(shape))
+	if elements(shape) > maxTensor {
+		failf("makes a tensor of shape %v: the embedded engine is bound to %d elements", shape, maxTensor)
+	}
+}
+
+// listed wants a number to be that of a list the engine can make.
+func listed(n int) {
+	if n > maxList {
+		failf("makes a list of %d: the embedded engine is bound to %d", n, maxList)
+	}
+}
 
 // A rewriter turns a model, for inputs of known shapes, into one of the few
 // operators that the embedded engine has and is fast at. All sizes are known
@@ -247,10 +265,7 @@ func (r *rewriter) ref(v *value) string {
 // emit adds a node with one output; in are values whose axes are in order, nil
 // for inputs left out.
 func (r *rewriter) emit(op string, attrs Attrs, typ Type, shape []int, in ...*value) *value {
-	check(checkShape(shape))
-	if elements(shape) > maxTensor {
-		failf("makes a tensor of shape %v: the embedded engine is bound to %d elements", shape, maxTensor)
-	}
+	bounded(shape)
 	n := Node{Op: op, Attrs: Attrs{"type": typ, "shape": shape}}
 	for k, v := range attrs {
 		n.Attrs[k] = v

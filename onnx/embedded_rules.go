@@ -90,7 +90,7 @@ func constantRule(r *rewriter, n *Node) []*value {
 
 func constantOfShape(r *rewriter, n *Node) []*value {
 	shape, _ := r.ints(n, 0)
-	check(checkShape(shape))
+	bounded(shape)
 	fill := r.number(Float32, 0)
 	if t, ok := n.Attrs["value"].(Tensor); ok {
 		fill = r.reshape(r.constant(t), []int{})
@@ -109,8 +109,8 @@ func rangeRule(r *rewriter, n *Node) []*value {
 	if d == 0 {
 		failf("step is 0")
 	}
-	count := int(max(math.Ceil((b-a)/d), 0))
-	check(checkShape([]int{count}))
+	count := int(min(max(math.Ceil((b-a)/d), 0), maxTensor))
+	listed(count)
 	out := make([]float64, count)
 	for i := range out {
 		out[i] = a + float64(i)*d

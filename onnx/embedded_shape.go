@@ -241,7 +241,7 @@ func expandRule(r *rewriter, n *Node) []*value {
 	if !ok {
 		failf("has no shape")
 	}
-	check(checkShape(want))
+	bounded(want)
 	shape, ok := broadcast(x.shape, want)
 	if !ok {
 		failf("shape %v cannot be expanded to %v", x.shape, want)
@@ -259,8 +259,8 @@ func tileRule(r *rewriter, n *Node) []*value {
 		if k < 1 {
 			failf("repeats %v: must be positive", repeats)
 		}
-		check(checkShape([]int{k, elements(x.shape)}))
-		if k > 1 {
+		bounded([]int{k, elements(x.shape)})
+		if listed(k); k > 1 {
 			x = r.concat(i, slices.Repeat([]*value{x}, k)...)
 		}
 	}
@@ -319,7 +319,10 @@ func (r *rewriter) border(x *value, along, before, after int, mode string) *valu
 	if size == 0 || mode == "reflect" && max(before, after) >= size {
 		failf("pads %d and %d of an axis of size %d", before, after, size)
 	}
+	bounded([]int{before, elements(x.shape)})
+	bounded([]int{after, elements(x.shape)})
 	index := func(from0, to int) []int {
+		listed(to - from0)
 		var v []int
 		for i := from0; i < to; i++ {
 			v = append(v, from(i))
