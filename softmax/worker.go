@@ -17,7 +17,7 @@ const (
 	// parallelBytes is the size of x from which more threads help.
 	parallelBytes = 256 << 10
 	// reloadBytes is the size of x up to which three passes are faster than two.
-	reloadBytes = 512 << 10
+	reloadBytes = 1 << 20
 	// streamBytes is the size of x from which stores bypass the caches.
 	streamBytes = 64 << 20
 )
@@ -56,11 +56,10 @@ func (j job[T]) run(o Options) error {
 		return err
 	}
 	threads := o.Threads
-	if threads == 0 {
-		threads = runtime.GOMAXPROCS(0)
-	}
 	if len(j.x)*size[T]() < parallelBytes {
 		threads = 1
+	} else if threads == 0 {
+		threads = runtime.GOMAXPROCS(0)
 	}
 	between := min(threads, rows)
 	w := worker[T]{algorithm: o.Algorithm, scale: scale, threads: threads / between}
@@ -197,6 +196,7 @@ const (
 	online                   // the exponent of a block's maximum
 	fixed                    // one exponent
 	storing                  // and write them to dst
+	near                     // that, with the exponent 0
 )
 
 // block is the sum of one block, already scaled.
@@ -210,6 +210,8 @@ func (p pass[T]) block(dst, x []T) Ext {
 		return Ext{kern.SumAt(x, e), float64(e)}
 	case storing:
 		return Ext{kern.StoreAt(dst, x, p.e), float64(p.e)}
+	case near:
+		return Ext{M: kern.StoreNear(dst, x)}
 	default:
 		return Ext{kern.SumAt(x, p.e), float64(p.e)}
 	}
@@ -237,7 +239,7 @@ func (w *worker[T]) addChunk(p pass[T], dst, x []T, lo int) (s Ext) {
 	for at := lo; at < hi; at += block {
 		end := min(at+block, hi)
 		var to []T
-		if p.kind == storing {
+		if p.kind >= storing {
 			to = dst[at:end]
 		}
 		s = s.Add(p.block(to, w.view(x[at:end], p.top)))
@@ -323,15 +325,19 @@ func (w *worker[T]) softmax(dst, x []T) {
 	case Online:
 		s = w.add(pass[T]{kind: online}, nil, x)
 	default:
-		e := kern.ExtOf(w.max(x) * w.scale)
-		if !finite(float64(e)) {
-			break
-		}
-		if algorithm == ThreePassReload {
-			w.reload(dst, x, e)
+		top := w.max(x) * w.scale
+		e := kern.ExtOf(top)
+		switch {
+		case !finite(float64(e)):
+		case algorithm == ThreePassReload && top >= 0 && top <= kern.NearMost: // results lose nothing
+			w.reload(pass[T]{kind: near}, dst, x)
 			return
+		case algorithm == ThreePassReload:
+			w.reload(pass[T]{kind: storing, e: e}, dst, x)
+			return
+		default:
+			s = w.add(pass[T]{kind: fixed, e: e}, nil, x)
 		}
-		s = w.add(pass[T]{kind: fixed, e: e}, nil, x)
 	}
 	if !good(s) {
 		w.softmaxLarge(dst, x)
@@ -341,8 +347,8 @@ func (w *worker[T]) softmax(dst, x []T) {
 }
 
 // reload writes exponentials and scales them.
-func (w *worker[T]) reload(dst, x []T, e T) {
-	s := w.add(pass[T]{kind: storing, e: e}, dst, x)
+func (w *worker[T]) reload(p pass[T], dst, x []T) {
+	s := w.add(p, dst, x)
 	if !good(s) { // NaN: the maximum does not see it
 		nan(dst)
 		return

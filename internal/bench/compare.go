@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"runtime"
 	"slices"
 	"time"
@@ -39,9 +40,9 @@ func (s *session) compare(rivals []rival) []timing {
 	}
 	times := make([][]float64, len(rivals))
 	start := time.Now()
+	order := rand.New(rand.NewPCG(1, 2))
 	for round := 0; round < leastRounds || time.Since(start) < s.time; round++ {
-		for k := range rivals {
-			i := (k + round) % len(rivals)
+		for _, i := range order.Perm(len(rivals)) { // who comes before leaves the caches to whom
 			times[i] = append(times[i], clock(rivals[i], reps[i]).Seconds()/float64(reps[i]))
 		}
 	}

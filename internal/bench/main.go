@@ -26,6 +26,7 @@ import (
 
 // A suite writes tables of what it measures.
 var suites = map[string]func(*session) error{
+	"bessel":  logBessel,
 	"comb":    comb,
 	"int8":    int8Products,
 	"softmax": softmaxRows,
@@ -84,7 +85,9 @@ func run(out string, each time.Duration, names []string) error {
 }
 
 // skip names a peer that is not there.
-func (s *session) skip(peer string, err error) { s.skipped = append(s.skipped, fmt.Sprintf("%s (%v)", peer, err)) }
+func (s *session) skip(peer string, err error) {
+	s.skipped = append(s.skipped, fmt.Sprintf("%s (%v)", peer, err))
+}
 
 func cpuName() string {
 	b, err := os.ReadFile("/proc/cpuinfo")

@@ -156,6 +156,37 @@ func storeAt[T Float](dst, x []T, e T) T {
 	}
 }
 
+// NearMost is the largest number that [StoreNear] takes.
+const NearMost = 64
+
+// StoreNear is dst[i] = e^x[i] and gives their sum, for max x from 0 to NearMost: a
+// faster StoreAt with the exponent 0.
+func StoreNear[T Float](dst, x []T) float64 {
+	x = x[:len(dst)]
+	var sum float64
+	for lo := 0; lo < len(x); {
+		hi := min(lo+sumBlock, len(x))
+		sum += float64(storeNear(dst[lo:hi], x[lo:hi]))
+		lo = hi
+	}
+	return sum
+}
+
+func storeNear[T Float](dst, x []T) T {
+	switch {
+	case active == generic:
+		return storeAtGeneric(dst, x, 0)
+	case is32[T]() && active >= avx512:
+		return T(storeNearF32AVX512(f32(dst), f32(x), len(x)))
+	case is32[T]():
+		return T(storeNearF32AVX2(f32(dst), f32(x), len(x)))
+	case active >= avx512:
+		return T(storeNearF64AVX512(f64(dst), f64(x), len(x)))
+	default:
+		return T(storeNearF64AVX2(f64(dst), f64(x), len(x)))
+	}
+}
+
 // Shift is dst[i] = (x[i] − hi) − lo.
 func Shift[T Float](dst, x []T, hi, lo T) {
 	x = x[:len(dst)]

@@ -37,6 +37,11 @@ func sumAtF32AVX2(x *float32, e float32, n int) float32
 //go:noescape
 func storeAtF32AVX2(dst *float32, x *float32, e float32, n int) float32
 
+// storeNearF32AVX2 is dst[i] = e^x[i] for n elements, none larger than 64, and gives their sum.
+//
+//go:noescape
+func storeNearF32AVX2(dst *float32, x *float32, n int) float32
+
 // shiftF32AVX2 is dst[i] = (x[i]-hi)-lo for n elements.
 //
 //go:noescape
@@ -74,6 +79,11 @@ func sumAtF32AVX512(x *float32, e float32, n int) float32
 //
 //go:noescape
 func storeAtF32AVX512(dst *float32, x *float32, e float32, n int) float32
+
+// storeNearF32AVX512 is dst[i] = e^x[i] for n elements, none larger than 64, and gives their sum.
+//
+//go:noescape
+func storeNearF32AVX512(dst *float32, x *float32, n int) float32
 
 // shiftF32AVX512 is dst[i] = (x[i]-hi)-lo for n elements.
 //
@@ -113,6 +123,11 @@ func sumAtF64AVX2(x *float64, e float64, n int) float64
 //go:noescape
 func storeAtF64AVX2(dst *float64, x *float64, e float64, n int) float64
 
+// storeNearF64AVX2 is dst[i] = e^x[i] for n elements, none larger than 64, and gives their sum.
+//
+//go:noescape
+func storeNearF64AVX2(dst *float64, x *float64, n int) float64
+
 // shiftF64AVX2 is dst[i] = (x[i]-hi)-lo for n elements.
 //
 //go:noescape
@@ -150,6 +165,11 @@ func sumAtF64AVX512(x *float64, e float64, n int) float64
 //
 //go:noescape
 func storeAtF64AVX512(dst *float64, x *float64, e float64, n int) float64
+
+// storeNearF64AVX512 is dst[i] = e^x[i] for n elements, none larger than 64, and gives their sum.
+//
+//go:noescape
+func storeNearF64AVX512(dst *float64, x *float64, n int) float64
 
 // shiftF64AVX512 is dst[i] = (x[i]-hi)-lo for n elements.
 //

@@ -25,6 +25,9 @@ func sumAtF32AVX2(x *float32, e float32, n int) float32 { panic(noAssembly) }
 // larger than 2.
 func storeAtF32AVX2(dst *float32, x *float32, e float32, n int) float32 { panic(noAssembly) }
 
+// storeNearF32AVX2 is dst[i] = e^x[i] for n elements, none larger than 64, and gives their sum.
+func storeNearF32AVX2(dst *float32, x *float32, n int) float32 { panic(noAssembly) }
+
 // shiftF32AVX2 is dst[i] = (x[i]-hi)-lo for n elements.
 func shiftF32AVX2(dst *float32, x *float32, hi float32, lo float32, n int) { panic(noAssembly) }
 
@@ -51,6 +54,9 @@ func sumAtF32AVX512(x *float32, e float32, n int) float32 { panic(noAssembly) }
 // larger than 2.
 func storeAtF32AVX512(dst *float32, x *float32, e float32, n int) float32 { panic(noAssembly) }
 
+// storeNearF32AVX512 is dst[i] = e^x[i] for n elements, none larger than 64, and gives their sum.
+func storeNearF32AVX512(dst *float32, x *float32, n int) float32 { panic(noAssembly) }
+
 // shiftF32AVX512 is dst[i] = (x[i]-hi)-lo for n elements.
 func shiftF32AVX512(dst *float32, x *float32, hi float32, lo float32, n int) { panic(noAssembly) }
 
@@ -74,6 +80,9 @@ func sumAtF64AVX2(x *float64, e float64, n int) float64 { panic(noAssembly) }
 // storeAtF64AVX2 is dst[i] = 2^-e·e^x[i] for n elements and gives their sum; none is
 // larger than 2.
 func storeAtF64AVX2(dst *float64, x *float64, e float64, n int) float64 { panic(noAssembly) }
+
+// storeNearF64AVX2 is dst[i] = e^x[i] for n elements, none larger than 64, and gives their sum.
+func storeNearF64AVX2(dst *float64, x *float64, n int) float64 { panic(noAssembly) }
 
 // shiftF64AVX2 is dst[i] = (x[i]-hi)-lo for n elements.
 func shiftF64AVX2(dst *float64, x *float64, hi float64, lo float64, n int) { panic(noAssembly) }
@@ -100,6 +109,9 @@ func sumAtF64AVX512(x *float64, e float64, n int) float64 { panic(noAssembly) }
 // storeAtF64AVX512 is dst[i] = 2^-e·e^x[i] for n elements and gives their sum; none is
 // larger than 2.
 func storeAtF64AVX512(dst *float64, x *float64, e float64, n int) float64 { panic(noAssembly) }
+
+// storeNearF64AVX512 is dst[i] = e^x[i] for n elements, none larger than 64, and gives their sum.
+func storeNearF64AVX512(dst *float64, x *float64, n int) float64 { panic(noAssembly) }
 
 // shiftF64AVX512 is dst[i] = (x[i]-hi)-lo for n elements.
 func shiftF64AVX512(dst *float64, x *float64, hi float64, lo float64, n int) { panic(noAssembly) }

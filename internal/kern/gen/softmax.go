@@ -17,6 +17,7 @@ func init() {
 			a.maxOf()
 			a.sumAt(false)
 			a.sumAt(true)
+			a.storeNear()
 			a.shift()
 		})
 	})
@@ -47,7 +48,9 @@ func (a *asm) extExp(x reg.Register, k *softmaxConsts) (m, n reg.VecVirtual) {
 	a.fma(k.log2e, x, n)
 	a.sub(k.magic, n, n)
 	a.fnma(k.ln2Hi, n, x)
-	a.fnma(k.ln2Lo, n, x)
+	if k.ln2Lo != nil {
+		a.fnma(k.ln2Lo, n, x)
+	}
 	return a.poly(x, a.softmaxC()...), n
 }
 
@@ -331,6 +334,34 @@ func (a *asm) sumAt(store bool) {
 			if store {
 				a.storeTail(t, m, a.at(dst, i, u))
 			}
+		}
+	})
+	a.Store(a.fold(sums, a.add), a.ReturnIndex(0))
+	a.ret()
+}
+
+// storeNear is storeAt without an exponent and, in float32, without the second
+// step of the reduction, which counts for large numbers.
+func (a *asm) storeNear() {
+	a.fn("storeNear"+a.elem.suffix, fmt.Sprintf("(dst, x *%[1]s, n int) %[1]s", a.elem.goType),
+		"is dst[i] = e^x[i] for n elements, none larger than 64, and gives their sum.")
+	dst, x, n := a.arg("dst"), a.arg("x"), a.arg("n")
+	i := a.GP64()
+	a.XORQ(i, i)
+	k := a.softmaxConsts()
+	if a.elem.size == 4 {
+		k.ln2Lo = nil
+	}
+	k.lowest = a.k(1.2 * a.layout().expLo)
+	sums := []reg.VecVirtual{a.zero(), a.zero(), a.zero(), a.zero()}
+	a.loop("exp", n, i, len(sums), func(vectors int, t *tail) {
+		for u := range vectors {
+			v := a.vec()
+			a.loadCut(t, a.at(x, i, u), k.lowest, v)
+			m, n := a.extExp(v, k)
+			a.scale(m, n)
+			a.add(m, sums[u], sums[u])
+			a.storeTail(t, m, a.at(dst, i, u))
 		}
 	})
 	a.Store(a.fold(sums, a.add), a.ReturnIndex(0))
