@@ -34,7 +34,7 @@ var registry = map[string]entry{
 	"dpm-solver-v3":            {dpmsolverv3.Experiments, dpmsolverv3.Case},
 	"fixture-gaussian-mixture": {nil, mixture.Case},
 	"log-bessel":               {logbessel.Experiments, logbessel.Case},
-	"mixllm":                   {nil, mixllm.Case},
+	"mixllm":                   {mixllm.Experiments, mixllm.Case},
 	"pndm":                     {pndm.Experiments, pndm.Case},
 }
 

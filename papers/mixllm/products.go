@@ -52,11 +52,7 @@ func caseProduct(_ context.Context, c conform.Case) (conform.Got, error) {
 }
 
 func product(m *quant.Matrix, a *quant.Activations) (conform.Got, error) {
-	all := make([]int, m.Rows)
-	for i := range all {
-		all[i] = i
-	}
-	y, err := multiply(&quant.Layer{Rows: m.Rows, Cols: m.Cols, Parts: []quant.Part{{Rows: all, Matrix: m}}}, a)
+	y, err := multiply(whole(m), a)
 	if err != nil {
 		return nil, err
 	}
