@@ -74,7 +74,6 @@ func solverV3(p int, ts []float64) *diffusion.SolverSchedule {
 
 func TestKnownSolversAsSchedules(t *testing.T) {
 	p := problem[float64](t, 9, 5)
-	ts := times(t, p.Grid)
 	repeat := func(d diffusion.Decision) func([]float64) *diffusion.SolverSchedule {
 		return func(ts []float64) *diffusion.SolverSchedule { return diffusion.RepeatDecision(d, true, ts...) }
 	}
@@ -116,7 +115,7 @@ func TestKnownSolversAsSchedules(t *testing.T) {
 	}
 	for _, tt := range tests {
 		p.Grid.Steps = tt.steps
-		ts = times(t, p.Grid)
+		ts := times(t, p.Grid)
 		want := solve(t, p, tt.method)
 		got := solve(t, p, diffusion.USF{Schedule: tt.schedule(ts), Statistics: st})
 		// A few roundings a step, grown by 1/α at the noisy end.

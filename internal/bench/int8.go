@@ -119,7 +119,7 @@ func floatProduct(x []float32, tokens int) (rival, error) {
 	in := tensors.FromFlatDataAndDimensions(x, tokens, intSize)
 	w := tensors.FromFlatDataAndDimensions(fill[float32](intSize*intSize, 0.02), intSize, intSize)
 	return rival{"GoMLX, float32", repeat(func() {
-		out, err := exec.Exec(in, w)
+		out, err := exec.Call(in, w)
 		if err != nil {
 			panic(err)
 		}

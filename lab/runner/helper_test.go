@@ -326,7 +326,8 @@ func testRun(ctx context.Context, c lab.Cell) (lab.Outcome, error) {
 		}
 	case "panic":
 		var m map[string]int
-		m["nil"] = 1 //lint:ignore SA5000 the panic is wanted
+		//lint:ignore SA5000 the panic is wanted
+		m["nil"] = 1
 	case "goexit":
 		runtime.Goexit()
 	case "infinite":
