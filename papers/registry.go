@@ -14,6 +14,7 @@ import (
 	logbessel "github.com/assay-lab/assay/papers/log-bessel"
 	"github.com/assay-lab/assay/papers/mixllm"
 	"github.com/assay-lab/assay/papers/pndm"
+	usfs3 "github.com/assay-lab/assay/papers/usf-s3"
 )
 
 // An entry holds what of a paper is built. Its code is in papers/<slug>, in a
@@ -36,6 +37,7 @@ var registry = map[string]entry{
 	"log-bessel":               {logbessel.Experiments, logbessel.Case},
 	"mixllm":                   {mixllm.Experiments, mixllm.Case},
 	"pndm":                     {pndm.Experiments, pndm.Case},
+	"usf-s3":                   {nil, usfs3.Case},
 }
 
 // Experiments lists the experiments of a paper, the main one first; none when it
