@@ -43,9 +43,12 @@ func exp2(d float64) float64 {
 	return math.Exp2(d)
 }
 
+// ExtExpMax is the largest |x| that [ExtExp] takes.
+const ExtExpMax = 1 << 21
+
 // ExtExp is e^x = m·2^n as the two-pass algorithm takes it apart: n is x·log₂e,
 // rounded to float32 and then to an integer, halves to even, and m is near 1. It
-// is for |x| up to 2^21.
+// is for |x| up to [ExtExpMax].
 func ExtExp(x float32) (m float64, n int) {
 	z := math.RoundToEven(float64(x * float32(math.Log2E)))
 	const ln2Hi, ln2Lo = 6.93147180369123816490e-01, 1.90821492927058770002e-10

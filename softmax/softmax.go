@@ -70,6 +70,7 @@ type Options struct {
 	Algorithm   Algorithm
 	Temperature float64 // x is divided by it; 0 means 1
 	Threads     int     // at most; 0 means GOMAXPROCS
+	KeepInCache bool    // else the results of a very long row bypass the caches
 }
 
 // check gives what x is multiplied by.

@@ -62,7 +62,7 @@ func (j job[T]) run(o Options) error {
 		threads = runtime.GOMAXPROCS(0)
 	}
 	between := min(threads, rows)
-	w := worker[T]{algorithm: o.Algorithm, scale: scale, threads: threads / between}
+	w := worker[T]{algorithm: o.Algorithm, scale: scale, threads: threads / between, keep: o.KeepInCache}
 	if between > 1 {
 		j.share(w, between)
 		return nil
@@ -99,6 +99,7 @@ type worker[T Float] struct {
 	algorithm Algorithm
 	scale     T   // of x
 	threads   int // for one row
+	keep      bool
 	tmp       []T // a block
 }
 
@@ -249,7 +250,7 @@ func (w *worker[T]) addChunk(p pass[T], dst, x []T, lo int) (s Ext) {
 
 // write is dst = f·2^−e·e^(x−top) for all x.
 func (w *worker[T]) write(dst, x []T, f, e float64, top T) {
-	stream := len(x)*size[T]() >= streamBytes && &dst[0] != &x[0]
+	stream := !w.keep && len(x)*size[T]() >= streamBytes && &dst[0] != &x[0]
 	if w.alone(len(x)) {
 		w.writePart(dst, x, f, e, top, stream)
 		return
