@@ -87,6 +87,18 @@ func checkRun[T Float](tp *Tape, e Env[T], n int, inputs [][]T) (size int, err e
 	return size, nil
 }
 
+// A DivergedError says that the model gave NaN or an infinity.
+type DivergedError struct {
+	Step   int // counted from 1
+	T      float64
+	Value  float64
+	Sample int
+}
+
+func (e *DivergedError) Error() string {
+	return fmt.Sprintf("diffusion: step %d, t = %g: the model gives %v for sample %d", e.Step, e.T, e.Value, e.Sample)
+}
+
 // An executor runs one tape once.
 type executor[T Float] struct {
 	tp    *Tape
@@ -126,7 +138,7 @@ func (x *executor[T]) run(ctx context.Context) error {
 				return fmt.Errorf("diffusion: step %d, t = %g: %w", step+1, in.Level.T, err)
 			}
 			if i := kern.NotFinite(dst); i >= 0 {
-				return fmt.Errorf("diffusion: step %d, t = %g: the model gives %v for sample %d", step+1, in.Level.T, dst[i], i/(len(dst)/x.n))
+				return &DivergedError{Step: step + 1, T: in.Level.T, Value: float64(dst[i]), Sample: i / (len(dst) / x.n)}
 			}
 		case OpDraw:
 			if err := x.fill(dst, in.Draw); err != nil {
