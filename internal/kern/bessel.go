@@ -95,6 +95,10 @@ var besselPool = sync.Pool{New: func() any { return new(besselScratch) }}
 
 func (s *besselScratch) chunkAVX512(dst, v, x []float64, second bool, other func(v, x float64) float64) {
 	n := len(dst)
+	if r := besselBox(v, x); r != besselOther {
+		besselAVX512(int(r), second, &dst[0], &v[0], &x[0], n)
+		return
+	}
 	besselSplitAVX512(&s.masks[0][0], &v[0], &x[0], n, len(s.masks[0]))
 	for region := range s.masks {
 		mask := &s.masks[region]
@@ -114,6 +118,17 @@ func (s *besselScratch) chunkAVX512(dst, v, x []float64, second bool, other func
 			expandAVX512(&dst[0], &s.v[0], &mask[0], n)
 		}
 	}
+}
+
+// besselBox is the region of all arguments, if they are in one: regions are such
+// that with two points they have all between, but for hankel20, which may have
+// some of hankel3.
+func besselBox(v, x []float64) uint8 {
+	vLo, vHi, xLo, xHi, bad := besselRangeAVX512(&v[0], &x[0], len(v))
+	if r := besselRegion(vLo, xLo); bad == 0 && r == besselRegion(vHi, xHi) {
+		return r
+	}
+	return besselOther
 }
 
 // ones counts the bits of a mask.

@@ -139,6 +139,12 @@ func temmeKAVX512(dst *float64, v *float64, x *float64, n int, terms int)
 //go:noescape
 func trapezoidKAVX512(dst *float64, v *float64, x *float64, n int)
 
+// besselRangeAVX512 gives the least and the greatest of n elements of v and of x; bad is
+// not 0 if one of them is infinite or NaN.
+//
+//go:noescape
+func besselRangeAVX512(v *float64, x *float64, n int) (vLo float64, vHi float64, xLo float64, xHi float64, bad float64)
+
 // besselSplitAVX512 sets a bit for each of n elements in the mask of its region, of
 // which there are 11 at that stride.
 //

@@ -85,6 +85,12 @@ func temmeKAVX512(dst *float64, v *float64, x *float64, n int, terms int) { pani
 // trapezoidKAVX512 is dst[i] = log K by the trapezoid rule for 1 ≤ x ≤ 30, v < 20, for n elements.
 func trapezoidKAVX512(dst *float64, v *float64, x *float64, n int) { panic(noAssembly) }
 
+// besselRangeAVX512 gives the least and the greatest of n elements of v and of x; bad is
+// not 0 if one of them is infinite or NaN.
+func besselRangeAVX512(v *float64, x *float64, n int) (vLo float64, vHi float64, xLo float64, xHi float64, bad float64) {
+	panic(noAssembly)
+}
+
 // besselSplitAVX512 sets a bit for each of n elements in the mask of its region, of
 // which there are 11 at that stride.
 func besselSplitAVX512(masks *byte, v *float64, x *float64, n int, stride int) { panic(noAssembly) }

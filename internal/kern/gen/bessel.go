@@ -32,6 +32,7 @@ func emitBessel(a *asm) {
 	a.seriesI()
 	a.temmeK()
 	a.trapezoidK()
+	a.besselRange()
 	a.besselSplit()
 	a.compress()
 	a.expand()

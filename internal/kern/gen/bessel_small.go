@@ -10,8 +10,6 @@ import (
 
 // Here are log I and log K for x ≤ 30 and v < 20, with AVX-512 only.
 
-const seriesOrder = 20
-
 // Predicates of VCMPPD that are false for NaN.
 const (
 	greaterEqual = 13
@@ -72,11 +70,18 @@ func (a *asm) seriesI() {
 		a.max(whole, one, whole)
 		a.sub(whole, v, u)
 		a.blend(small, v, u)
-		for j := 2; j <= seriesOrder; j++ {
-			f := a.vec()
-			a.addK(a.konst(float64(j)), u, f)
-			a.VMULPD(f, prod, a.cmp(notLess, whole, a.k(float64(j))).Register, prod)
-		}
+		j, f := a.k(2), a.vec()
+		next, all := a.label("seriesgamma", labels), a.label("seriesall", labels)
+		a.Label(next)
+		on := a.K()
+		a.VCMPPD(operand.U8(notLess), j, whole, on)
+		a.KORTESTB(on, on)
+		a.JEQ(operand.LabelRef(all))
+		a.add(j, u, f)
+		a.VMULPD(f, prod, on, prod)
+		a.add(one, j, j)
+		a.JMP(operand.LabelRef(next))
+		a.Label(all)
 		lg := a.poly(u, logGamma2()...)
 		a.mul(u, lg, lg)
 
@@ -312,6 +317,46 @@ func (a *asm) trapezoidK() {
 	a.ret()
 }
 
+// besselRange writes the box that arguments are in.
+func (a *asm) besselRange() {
+	a.fn("besselRange", "(v, x *float64, n int) (vLo, vHi, xLo, xHi, bad float64)",
+		"gives the least and the greatest of n elements of v and of x; bad is", "not 0 if one of them is infinite or NaN.")
+	vs, xs, n := a.arg("v"), a.arg("x"), a.arg("n")
+	i := a.GP64()
+	a.XORQ(i, i)
+	lo, hi, bad, zero := a.vecs(2), a.vecs(2), a.vecs(2), a.zero()
+	for k := range lo {
+		lo[k], hi[k] = a.k(math.Inf(1)), a.k(math.Inf(-1))
+		a.clear(bad[k])
+	}
+	a.loop("range", n, i, 1, func(_ int, t *tail) {
+		for k, base := range []reg.GPVirtual{vs, xs} {
+			y := a.vec()
+			a.loadTail(t, a.at(base, i, 0), y)
+			a.fma(y, zero, bad[k])
+			if t == nil {
+				a.min(y, lo[k], lo[k])
+				a.max(y, hi[k], hi[k])
+			} else {
+				a.VMINPD(y, lo[k], t.k, lo[k])
+				a.VMAXPD(y, hi[k], t.k, hi[k])
+			}
+		}
+	})
+	a.add(bad[1], bad[0], bad[0])
+	for k, v := range []reg.VecVirtual{lo[0], hi[0], lo[1], hi[1], bad[0]} {
+		op := a.min
+		switch {
+		case k == 4:
+			op = a.add
+		case k%2 == 1:
+			op = a.max
+		}
+		a.Store(a.fold([]reg.VecVirtual{v}, op), a.ReturnIndex(k))
+	}
+	a.ret()
+}
+
 // besselSplit writes which lanes are of which region: package kern has the table.
 func (a *asm) besselSplit() {
 	a.fn("besselSplit", "(masks *byte, v, x *float64, n, stride int)",
@@ -353,7 +398,7 @@ func (a *asm) besselSplit() {
 		in = under(x, 1e100, less, in)
 		other := without(all, in)
 
-		series := under(v, seriesOrder, less, under(x, 30, lessEqual, in))
+		series := under(v, 20, less, under(x, 30, lessEqual, in))
 		rest := without(in, series)
 		low := under(v, 12.6964, less, rest)
 		rest = without(rest, low)
