@@ -1,5 +1,5 @@
 // Package data reads and writes the files that numbers come in: IDX, CSV, NPY,
-// safetensors and PNG. It also embeds one small data set, [MNIST].
+// safetensors and PNG. It also embeds two small data sets, [MNIST] and [Shakespeare].
 //
 // The readers are made for files that nobody has vouched for: memory grows with
 // the bytes that arrive and not with what a header promises, nothing beyond
@@ -12,6 +12,9 @@
 // handwritten digits, 28×28, by Yann LeCun, Corinna Cortes and Christopher J.C.
 // Burges, under the licence Creative Commons Attribution-ShareAlike 3.0
 // (CC BY-SA 3.0, https://creativecommons.org/licenses/by-sa/3.0/).
+//
+// The folder tinyshakespeare holds plays of William Shakespeare as plain text, in
+// the public domain.
 package data
 
 import (

@@ -114,8 +114,15 @@ func (l *Linear) multiply(dst []float32, a *Activations, s *linearScratch) error
 
 // scatter writes columns of src to where they belong.
 func scatter(dst []float32, stride int, src []float32, width int, rows []int, tokens int) {
+	n := len(rows)
+	if rows[n-1]-rows[0] == n-1 { // they ascend: no gaps
+		for m := range tokens {
+			copy(dst[m*stride+rows[0]:], src[m*width:m*width+n])
+		}
+		return
+	}
 	for m := range tokens {
-		to, from := dst[m*stride:(m+1)*stride], src[m*width:]
+		to, from := dst[m*stride:(m+1)*stride], src[m*width:m*width+n]
 		for i, o := range rows {
 			to[o] = from[i]
 		}

@@ -71,28 +71,32 @@ type Calibration struct {
 	Name    string
 	Weights Dense
 	Inputs  Inputs
-	scorers map[int]*Scorer // by the narrower width
+	method  MixLLM
+	scorers map[int]*Scorer // by the narrower width, once there are gradients
 }
 
 // Calibrate begins the calibration of a layer.
 func (m MixLLM) Calibrate(name string, w Dense) (*Calibration, error) {
-	c := &Calibration{Name: name, Weights: w, Inputs: Inputs{Cols: w.Cols}, scorers: map[int]*Scorer{}}
+	c := &Calibration{Name: name, Weights: w, Inputs: Inputs{Cols: w.Cols}, method: m}
+	for _, b := range m.widths() {
+		if err := m.Spec(b).check(w.Cols); err != nil {
+			return nil, c.wrap(err)
+		}
+	}
+	if err := w.check("weights"); err != nil {
+		return nil, c.wrap(err)
+	}
+	return c, nil
+}
+
+// widths lists the numbers of bits, the smallest first.
+func (m MixLLM) widths() []int {
 	bits := []int{m.low()}
 	for _, h := range m.high() {
 		bits = append(bits, h.Bits)
 	}
 	slices.Sort(bits)
-	for _, b := range bits {
-		s := Salience{Spec: m.Spec(b), SecondOrderOnly: m.SecondOrderOnly, Diagonal: m.Diagonal}
-		scorer, err := s.Scorer(w)
-		if err != nil {
-			return nil, c.wrap(err)
-		}
-		if b != bits[len(bits)-1] {
-			c.scorers[b] = scorer
-		}
-	}
-	return c, nil
+	return slices.Compact(bits)
 }
 
 func (c *Calibration) wrap(err error) error { return fmt.Errorf("%s: %w", c.Name, err) }
@@ -107,6 +111,11 @@ func (c *Calibration) Add(x, grad Dense) error {
 	if grad.X == nil {
 		return nil
 	}
+	if c.scorers == nil {
+		if err := c.startScores(); err != nil {
+			return c.wrap(err)
+		}
+	}
 	for _, s := range c.scorers {
 		if err := s.Add(x, grad); err != nil {
 			return c.wrap(err)
@@ -115,11 +124,30 @@ func (c *Calibration) Add(x, grad Dense) error {
 	return nil
 }
 
+// startScores makes a scorer for every width but the widest.
+func (c *Calibration) startScores() error {
+	m := c.method
+	bits := m.widths()
+	c.scorers = map[int]*Scorer{}
+	for _, b := range bits[:len(bits)-1] {
+		s := Salience{Spec: m.Spec(b), SecondOrderOnly: m.SecondOrderOnly, Diagonal: m.Diagonal}
+		scorer, err := s.Scorer(c.Weights)
+		if err != nil {
+			return err
+		}
+		c.scorers[b] = scorer
+	}
+	return nil
+}
+
+// HasGradients says whether the layer can be scored.
+func (c *Calibration) HasGradients() bool { return c.scorers != nil }
+
 // Scores are the salience of the layer's rows, were they rounded to that many bits.
 func (c *Calibration) Scores(bits int) ([]float64, error) {
 	s, ok := c.scorers[bits]
 	if !ok {
-		return nil, c.wrap(fmt.Errorf("no scores at %d bits", bits))
+		return nil, c.wrap(fmt.Errorf("quant: no salience at %d bits: calibrate with gradients", bits))
 	}
 	scores, err := s.Scores()
 	if err != nil {
@@ -136,14 +164,9 @@ func (m MixLLM) Plan(layers []*Calibration) (Plan, error) {
 // PlanBy chooses by another score.
 func (m MixLLM) PlanBy(layers []*Calibration, score func(c *Calibration, bits int) ([]float64, error)) (Plan, error) {
 	scores := map[int][][]float64{}
-	for _, b := range append([]int{m.low()}, widthBits(m.high())...) {
-		if _, done := scores[b]; done {
-			continue
-		}
+	bits := m.widths()
+	for _, b := range bits[:max(1, len(bits)-1)] {
 		for _, c := range layers {
-			if _, needed := c.scorers[b]; !needed {
-				continue // the widest
-			}
 			s, err := score(c, b)
 			if err != nil {
 				return nil, err
@@ -152,14 +175,6 @@ func (m MixLLM) PlanBy(layers []*Calibration, score func(c *Calibration, bits in
 		}
 	}
 	return Allocate(m.low(), m.high(), scores)
-}
-
-func widthBits(ws []Width) []int {
-	var bits []int
-	for _, w := range ws {
-		bits = append(bits, w.Bits)
-	}
-	return bits
 }
 
 // A LayerReport says how a layer was quantized.

@@ -54,9 +54,6 @@ func markovClaims() []lab.Claim {
 }
 
 func letterClaims() []lab.Claim {
-	increase := func(low int, method string, b float64) lab.Term {
-		return lab.MetricAt(panel(low), method, b, perplexityIncrease)
-	}
 	return []lab.Claim{
 		{
 			Name: "MixLLM's choice is the best of its size",
@@ -73,11 +70,11 @@ func letterClaims() []lab.Claim {
 			Name:  "10 % more bits take away most of the loss",
 			Text:  "With 10 % of the rows at 8 bits, perplexity increases by at most 0.4 times what it does at 4 bits everywhere.",
 			Paper: "from about 0.5 to within 0.2 on Llama 3.1 70B (abstract)",
-			Judge: lab.All(lab.AtMost(increase(4, mixLLM, budget(4, share10)), increase(4, uniform, 4).Times(0.4))),
+			Judge: lab.All(lab.AtMost(atTen(4, mixLLM), atLow(4).Times(0.4))),
 		},
 		{
 			Name: "more 8-bit rows are better",
-			Text: "From 10 to 50 % of the rows, and on to all, perplexity falls.",
+			Text: "From 10 to 50 % of the rows and on to all of them perplexity falls.",
 			Judge: both(func(low int) []lab.Predicate {
 				half := lab.At(panel(low), mixLLM, budget(low, 50))
 				return []lab.Predicate{lab.Less(half, atTen(low, mixLLM)), lab.Less(lab.At(panel(low), eightBits, 8), half)}

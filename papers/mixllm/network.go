@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 
 	"github.com/assay-lab/assay/internal/nn/decoder"
@@ -98,15 +99,23 @@ func addSequence(model *decoder.Model, layers []*quant.Calibration, seq []int) e
 	return err
 }
 
-// Products are the quantized layers as a model takes them.
-func Products(layers []*quant.Layer) ([]decoder.Product, error) {
-	var ps []decoder.Product
-	for _, l := range layers {
-		x, err := l.Linear()
+// ProductsOf are quantized layers as the model takes them, by their names; others
+// stay as they are.
+func ProductsOf(model *decoder.Model, layers []*quant.Layer) ([]decoder.Product, error) {
+	ps := make([]decoder.Product, len(model.Linears()))
+	for i, l := range model.Linears() {
+		at := slices.IndexFunc(layers, func(q *quant.Layer) bool { return q.Name == l.Name })
+		if at < 0 {
+			continue
+		}
+		x, err := layers[at].Linear()
 		if err != nil {
 			return nil, err
 		}
-		ps = append(ps, x.Forward)
+		if x.Rows() != l.Rows || x.Cols() != l.Cols {
+			return nil, fmt.Errorf("layer %s is %d × %d: the model's is %d × %d", l.Name, x.Rows(), x.Cols(), l.Rows, l.Cols)
+		}
+		ps[i] = x.Forward
 	}
 	return ps, nil
 }
@@ -124,6 +133,9 @@ func (p *problem) quantized(ctx context.Context, c lab.Cell) (r result, err erro
 	low, err := lowOf(c)
 	if err != nil {
 		return r, err
+	}
+	if !slices.Contains(append(choosers, uniform, eightBits), c.Method) {
+		return r, fmt.Errorf("no way of choosing is called %q", c.Method)
 	}
 	m := quant.MixLLM{Group: c.Values.Int("group"), Low: low, High: []quant.Width{{Bits: 8, Percent: share(low, c.Budget)}}}
 	if m.Rounding, err = quant.ParseRounding(c.Values.Text("rounding")); err != nil {
@@ -144,7 +156,7 @@ func (p *problem) quantized(ctx context.Context, c lab.Cell) (r result, err erro
 	for _, l := range reports {
 		r.outputError += l.MSE / l.NearestMSE / float64(len(reports))
 	}
-	products, err := Products(ls)
+	products, err := ProductsOf(p.model, ls)
 	if err != nil {
 		return r, err
 	}
