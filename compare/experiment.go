@@ -61,7 +61,7 @@ func Diffusion() *lab.Experiment {
 			lab.Param{Name: "seeds", Help: "independent sets of start states", Kind: lab.Int, Default: "5", At: map[lab.Size]string{lab.Quick: "2", lab.Full: "10"}, Min: 1, Max: 1000},
 			lab.Param{Name: "rows", Help: "v3: intervals of the statistics' grid", Kind: lab.Int, Default: "120", At: map[lab.Size]string{lab.Quick: "60"}, Min: 10, Max: 10000},
 			lab.Param{Name: "samples", Help: "v3: samples behind the statistics; 0: 1024 of a mixture, 32 of a network", Kind: lab.Int, Default: "0", At: map[lab.Size]string{lab.Quick: "16"}, Min: 0, Max: 1000000},
-			lab.Param{Name: "probes", Help: "v3: random probes of the Jacobian; 0: all of it for a mixture, 4 for a network; -1: all of it", Kind: lab.Int, Default: "0", At: map[lab.Size]string{lab.Quick: "1"}, Min: -1, Max: 100000},
+			lab.Param{Name: "probes", Help: "v3: random probes of the Jacobian; 0: all of it for a mixture, 2 for a network; -1: all of it", Kind: lab.Int, Default: "0", At: map[lab.Size]string{lab.Quick: "1"}, Min: -1, Max: 100000},
 		),
 		Grid:   func(v lab.Values) ([]lab.Cell, error) { cs, _, err := grid(v); return cs, err },
 		Run:    run,

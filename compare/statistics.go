@@ -17,7 +17,7 @@ type Recipe struct {
 	Label     string // as the user wrote the condition's labels
 	Rows      int    // intervals of their grid in λ; 0: 120
 	Samples   int    // that the model draws for them; 0: 1024 of a mixture, 32 of a network
-	Probes    int    // random probes of the Jacobian; 0: all of it for a mixture, 4 for a network; −1: all of it
+	Probes    int    // random probes of the Jacobian; 0: all of it for a mixture, 2 for a network; −1: all of it
 }
 
 // networkSteps is the number of steps by which the samples behind the statistics are
@@ -35,7 +35,7 @@ func (r Recipe) withDefaults(s *Subject) Recipe {
 		}
 	}
 	if r.Probes == 0 && !s.Exact() {
-		r.Probes = 4
+		r.Probes = 2
 	}
 	r.Probes = max(r.Probes, 0)
 	return r

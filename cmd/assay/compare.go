@@ -222,7 +222,7 @@ mixtures; of a network it is found by central differences along random probes.`,
 	flags.Float64Var(&f.guidance, "guidance", 1, "classifier-free guidance `SCALE`, with --label")
 	flags.IntVar(&f.rows, "rows", 120, "`N` intervals of the grid")
 	flags.IntVar(&f.samples, "samples", 0, "`N` samples (default 1024 of a mixture, 32 of a network)")
-	flags.IntVar(&f.probes, "probes", 0, "`N` random probes of the Jacobian; -1: none, all of it\n(default all of it for a mixture, 4 for a network)")
+	flags.IntVar(&f.probes, "probes", 0, "`N` random probes of the Jacobian; -1: none, all of it\n(default all of it for a mixture, 2 for a network)")
 	flags.StringVar(&f.out, "out", "statistics.safetensors", "write into `FILE`")
 	addModelFlags(flags, &f.model)
 	return cmd
