@@ -13,8 +13,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/ebitengine/purego"
-
 	"github.com/assay-lab/assay/special"
 )
 
@@ -35,8 +33,7 @@ func (s *session) boost() (library, error) {
 	if err := exec.Command("g++", "-O3", "-march=native", "-shared", "-fPIC", "-o", so, source).Run(); err != nil {
 		return 0, errors.New("g++ does not find its headers")
 	}
-	h, err := purego.Dlopen(so, purego.RTLD_NOW)
-	return library(h), err
+	return openLibrary(so)
 }
 
 // A scipy is a Python process that times SciPy's functions on arrays sent to it.

@@ -62,10 +62,6 @@ func softmaxRows(s *session) error {
 	if err != nil {
 		s.skip("two-pass softmax in C", err)
 	}
-	xnn, xnnErr := s.xnnpack()
-	if xnnErr != nil {
-		s.skip("XNNPACK", xnnErr)
-	}
 	mem, memErr := s.compile("comb")
 	for _, bytes := range []int{4 << 10, 32 << 10, 256 << 10, 1 << 20, 4 << 20, 64 << 20} {
 		n := bytes / 4
@@ -81,10 +77,6 @@ func softmaxRows(s *session) error {
 		}
 		if err == nil {
 			rivals = append(rivals, lib.rival("two-pass in C", "softmax", dst, x, n))
-		}
-		if xnnErr == nil {
-			rivals = append(rivals, xnn.rival("XNNPACK two-pass", "xnn_two_pass", dst, x, n),
-				xnn.rival("XNNPACK reload", "xnn_reload", dst, x, n), xnn.rival("XNNPACK recompute", "xnn_recompute", dst, x, n))
 		}
 		if memErr == nil {
 			rivals = append(rivals, mem.rival("memcpy", "copy", dst, x, n/2))

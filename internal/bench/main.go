@@ -3,8 +3,6 @@
 // and uses torch if python3 has it; what is not there is named and skipped.
 //
 //	bench [-out FILE] [-time D] [SUITE...]
-//
-// XNNPACK's softmax is a peer if ASSAY_XNNPACK is a checkout of it.
 package main
 
 import (
