@@ -105,10 +105,13 @@ func StatisticsMethods() []NamedMethod {
 
 // WithStatistics returns the method with these statistics, if it takes any.
 func WithStatistics(m Method, st *Statistics) (Method, error) {
-	v3, ok := m.(DPMSolverV3)
-	if !ok {
-		return nil, fmt.Errorf("diffusion: %T takes no statistics of the model", m)
+	switch v := m.(type) {
+	case DPMSolverV3:
+		v.Statistics = st
+		return v, st.Validate()
+	case USF:
+		v.Statistics = st
+		return v, st.Validate()
 	}
-	v3.Statistics = st
-	return v3, st.Validate()
+	return nil, fmt.Errorf("diffusion: %T takes no statistics of the model", m)
 }

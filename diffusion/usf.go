@@ -65,6 +65,9 @@ func (m USF) Columns(Grid) ([]Method, error) {
 	return columns, nil
 }
 
+// NeedsStatistics says whether steps are in the form [StepV3].
+func (s *SolverSchedule) NeedsStatistics() bool { return s.has(StepV3) >= 0 }
+
 // has is the first step of that form, or −1.
 func (s *SolverSchedule) has(f StepForm) int {
 	for i, d := range s.Steps {

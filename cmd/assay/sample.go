@@ -43,6 +43,7 @@ type sampleFlags struct {
 	npy      string
 
 	statistics string // file, for the methods that need one
+	schedule   string // file, in place of a method
 }
 
 func (c *console) sampleCommand() *cobra.Command {
@@ -58,6 +59,13 @@ file. It writes the samples as a picture, and as a tensor beside it.`,
   assay sample --model my.onnx --predict noise --schedule ddpm-linear`,
 		Args: takes(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if f.schedule != "" {
+				for _, name := range []string{"method", "steps", "spacing", "eta", "to-zero"} {
+					if cmd.Flags().Changed(name) {
+						return usagef("", "--%s and --schedule-file: a solver schedule decides that itself", name)
+					}
+				}
+			}
 			return c.sample(cmd.Context(), f)
 		},
 	}
@@ -73,6 +81,7 @@ file. It writes the samples as a picture, and as a tensor beside it.`,
 	flags.StringVar(&f.spacing, "spacing", "", "`NAME`: "+strings.Join(diffusion.SpacingNames(), ", "))
 	flags.Lookup("spacing").DefValue = "the method's own"
 	flags.StringVar(&f.statistics, "statistics", "", "`FILE` of assay statistics, for DPM-Solver-v3")
+	flags.StringVar(&f.schedule, "schedule-file", "", "`FILE` of assay search schedule, in place of --method and\n--steps")
 	flags.Float64Var(&f.eta, "eta", -1, "`ETA`, noise of stochastic methods, 0 for none")
 	flags.Lookup("eta").DefValue = "the method's own"
 	flags.BoolVar(&f.toZero, "to-zero", false, "end at no noise at all")
@@ -148,6 +157,9 @@ func (c *console) sample(ctx context.Context, f sampleFlags) error {
 
 // checkMethod checks what does not depend on the model.
 func (f *sampleFlags) checkMethod() (diffusion.Method, error) {
+	if f.schedule != "" {
+		return f.readSchedule()
+	}
 	i := slices.IndexFunc(sampleMethods(), func(m diffusion.NamedMethod) bool { return m.Name == f.method })
 	if i < 0 {
 		var list strings.Builder
@@ -173,16 +185,44 @@ func (f *sampleFlags) checkMethod() (diffusion.Method, error) {
 	if f.steps < 1 {
 		return nil, usagef("", "steps = %d: must be positive", f.steps)
 	}
+	return m, f.checkHooks()
+}
+
+func (f *sampleFlags) checkHooks() error {
 	if f.dynamic != 0 && f.clip != 0 {
-		return nil, usagef("", "--threshold and --clip: give one")
+		return usagef("", "--threshold and --clip: give one")
 	}
-	return m, nil
+	return nil
+}
+
+// readSchedule is the method of a file of assay search schedule.
+func (f *sampleFlags) readSchedule() (diffusion.Method, error) {
+	text, err := os.ReadFile(f.schedule)
+	if err != nil {
+		return nil, usagef("", "--schedule-file: %v", err)
+	}
+	s, err := diffusion.ParseSolverSchedule(text)
+	if err != nil {
+		return nil, usagef("", "%s: %v", f.schedule, err)
+	}
+	switch needs := s.NeedsStatistics(); {
+	case needs && f.statistics == "":
+		return nil, usagef("Make them once for a model: assay statistics --help", "%s has steps of DPM-Solver-v3: they need --statistics FILE", f.schedule)
+	case !needs && f.statistics != "":
+		return nil, usagef("", "--statistics %s: %s takes no statistics of the model", f.statistics, f.schedule)
+	}
+	f.method = f.schedule
+	return diffusion.USF{Schedule: s}, f.checkHooks()
 }
 
 // drawing checks what depends on the model.
 func (f *sampleFlags) drawing(model *network.Model, method diffusion.Method) (*drawing, error) {
 	d := &drawing{model: model, method: method, name: f.method, n: f.n, guidance: f.guidance, seed: f.seed}
 	d.grid = diffusion.Grid{Schedule: model.Schedule, Steps: f.steps, ToZero: f.toZero}
+	if u, ok := method.(diffusion.USF); ok {
+		ts := u.Schedule.Times
+		d.grid.Steps, d.grid.Start, d.grid.End = len(ts)-1, ts[0], ts[len(ts)-1]
+	}
 	var err error
 	if f.spacing != "" {
 		if d.grid.Spacing, err = diffusion.ParseSpacing(f.spacing); err != nil {
@@ -221,23 +261,33 @@ func (f *sampleFlags) drawing(model *network.Model, method diffusion.Method) (*d
 // withStatistics gives the method the statistics in the file, if they hold for what
 // is drawn.
 func (f *sampleFlags) withStatistics(d *drawing) (diffusion.Method, error) {
-	file, err := os.Open(f.statistics)
-	if err != nil {
-		return nil, usagef("", "--statistics %s: no such file", f.statistics)
-	}
-	defer file.Close()
-	s, err := ems.Read(bufio.NewReader(file))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", f.statistics, err)
-	}
 	guidance := 0.0
 	if d.labels != nil {
 		guidance = f.guidance
 	}
-	if err := s.Check(d.model.Schedule, d.model.Shape, guidance); err != nil {
-		return nil, usagef("Make them with the same --model, --label and --guidance: assay statistics --help", "%s: %v", f.statistics, err)
+	st, err := readStatistics(f.statistics, d.model.Schedule, d.model.Shape, guidance)
+	if err != nil {
+		return nil, err
 	}
-	return diffusion.WithStatistics(d.method, s.Statistics)
+	return diffusion.WithStatistics(d.method, st)
+}
+
+// readStatistics reads a file of assay statistics, if it holds for a model with that
+// schedule, shape and guidance.
+func readStatistics(name string, s diffusion.Schedule, shape []int, guidance float64) (*diffusion.Statistics, error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, usagef("", "--statistics %s: no such file", name)
+	}
+	defer file.Close()
+	st, err := ems.Read(bufio.NewReader(file))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if err := st.Check(s, shape, guidance); err != nil {
+		return nil, usagef("Make them with the same --model, --label and --guidance: assay statistics --help", "%s: %v", name, err)
+	}
+	return st.Statistics, nil
 }
 
 // asUsage is for errors about what the user gave.
