@@ -64,6 +64,7 @@ type intMul struct {
 	x                         []reg.GPVirtual // of tokens 0, 3, 6
 	xStride                   reg.GPVirtual
 	acc                       [2][2][]reg.VecVirtual // by half, vector, token
+	low, one                  operand.Op             // masks of nibbles, ones of 16 bits
 }
 
 // emit writes one function with a loop for every number of tokens.
@@ -107,6 +108,7 @@ func (k *intMul) body() {
 		k.x = append(k.x, r)
 	}
 	k.clearDst()
+	k.constants()
 	group, step := k.label("group", k.m), k.label("step", k.m)
 	k.Label(group)
 	k.steps = k.GP64()
@@ -320,7 +322,7 @@ func (k *intMul) stepPacked() {
 			k.VPMADDUBSW(lo, c[0][v], p)
 			k.VPMADDUBSW(hi, c[1][v], q)
 			k.VPADDW(q, p, p)
-			k.VPMADDWD(k.ones(), p, p)
+			k.VPMADDWD(k.one, p, p)
 			k.VPADDD(p, k.acc[0][v][t], k.acc[0][v][t])
 		}
 	}
@@ -363,25 +365,25 @@ func (k *intMul) loadInt(m operand.Mem, v reg.Register) {
 	}
 }
 
-// nibbles keeps the low four bits of every byte.
-func (k *intMul) nibbles(v reg.Register) {
-	mask := k.asm.u32(0x0f0f0f0f)
-	if k.avx512() {
-		k.VPANDD_BCST(mask, v, v)
-	} else {
-		k.VPAND(mask, v, v)
+// constants sets low and one: in registers where there are enough.
+func (k *intMul) constants() {
+	k.low, k.one = k.asm.u32(0x0f0f0f0f), k.asm.u32(0x00010001)
+	for _, c := range []*operand.Op{&k.low, &k.one} {
+		if k.avx512() {
+			v := k.vec()
+			k.VPBROADCASTD(*c, v)
+			*c = v
+		}
 	}
 }
 
-// ones is a vector of 16-bit ones.
-func (k *intMul) ones() operand.Op {
-	one := k.asm.u32(0x00010001)
-	if !k.avx512() {
-		return one
+// nibbles keeps the low four bits of every byte.
+func (k *intMul) nibbles(v reg.Register) {
+	if k.avx512() {
+		k.VPANDD(k.low, v, v)
+	} else {
+		k.VPAND(k.low, v, v)
 	}
-	v := k.vec()
-	k.VPBROADCASTD(one, v)
-	return v
 }
 
 // quantize rounds x/scale to bytes, in whole vectors.
