@@ -160,7 +160,7 @@ func ParseLabels(s string, classes int) ([]int, error) {
 	if s == "" || s == "none" {
 		return nil, nil
 	}
-	if classes == 0 {
+	if classes < 1 {
 		return nil, fmt.Errorf("label %s: the model knows no classes", s)
 	}
 	if s == "all" {
