@@ -174,7 +174,7 @@ func TestUsageErrors(t *testing.T) {
 
 func TestHelp(t *testing.T) {
 	d := newDesk(t)
-	for _, verb := range []string{"run", "runs", "export", "papers", "show", "verify", "sample", "train", "worker", "doctor", "version", "completion"} {
+	for _, verb := range []string{"run", "runs", "export", "papers", "show", "verify", "sample", "train", "quantize", "worker", "doctor", "version", "completion"} {
 		t.Run(verb, func(t *testing.T) {
 			help := d.must(verb, "--help")
 			if verb != "completion" && !strings.Contains(help, "Examples:\n  assay "+verb) {
