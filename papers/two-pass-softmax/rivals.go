@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/assay-lab/assay/internal/kern"
 	"github.com/assay-lab/assay/internal/rng"
 	"github.com/assay-lab/assay/softmax"
 )
@@ -114,20 +115,25 @@ var panels = []string{standard, narrow, shifted, huge}
 
 // row draws the numbers of a panel.
 func row(panel string, n int, seed uint64) ([]float32, error) {
+	key, stream := rng.Key(seed, uint64(n))
 	x := make([]float32, n)
-	r := rng.Stream(seed, uint64(n))
-	for i := range x {
-		switch panel {
-		case standard:
-			x[i] = float32(10 * r.NormFloat64())
-		case narrow:
-			x[i] = float32(r.NormFloat64())
-		case shifted:
-			x[i] = float32(10*r.NormFloat64()) + 1e4
-		case huge:
-			x[i] = float32(1e3 + 9e3*r.Float64())
-		default:
-			return nil, fmt.Errorf("no panel is called %q", panel)
+	var z [4096]float64
+	for lo := 0; lo < n; lo += len(z) {
+		part := x[lo:min(lo+len(z), n)]
+		kern.Normal(z[:len(part)], key, stream+uint64(lo))
+		for i, z := range z[:len(part)] {
+			switch panel {
+			case standard:
+				part[i] = float32(10 * z)
+			case narrow:
+				part[i] = float32(z)
+			case shifted:
+				part[i] = float32(10*z) + 1e4
+			case huge: // z's distribution function is uniform
+				part[i] = float32(1e3 + 9e3*math.Erfc(-z/math.Sqrt2)/2)
+			default:
+				return nil, fmt.Errorf("no panel is called %q", panel)
+			}
 		}
 	}
 	return x, nil
