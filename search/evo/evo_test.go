@@ -331,7 +331,7 @@ func ExampleSearch() {
 		Start:  []int{0},
 		Mutate: func(r *rand.Rand, x int) int { return x + r.IntN(21) - 10 },
 		Score:  func(_ context.Context, x int) (float64, error) { return math.Abs(float64(x - 60)), nil },
-		Budget: 60,
+		Budget: 80,
 	}
 	r, err := s.Run(context.Background())
 	fmt.Println(r.Best.X, err)
