@@ -45,8 +45,8 @@ quantized, but for embeddings, norms and heads.
 For its own language models assay has text to calibrate on. For others give a
 safetensors file with, for each matrix NAME, its inputs, NAME.input [sequences,
 tokens, inputs], and the gradients of the loss by its outputs, NAME.grad
-[sequences, tokens, outputs]. Without gradients rows are chosen by their weights'
-rounding error; without inputs all are rounded to nearest.`,
+[sequences, tokens, outputs]. Without gradients rows are chosen by the rounding
+error of their weights; without inputs all are rounded to nearest.`,
 		Example: `  assay quantize --bits 4.4
   assay quantize --model weights.safetensors --bits 4.4 --group 64
   assay quantize --model weights.safetensors --calibration seen.safetensors`,
