@@ -48,9 +48,9 @@ func resized[T any](x []T, n int) []T {
 	return x[:n]
 }
 
-// Quantize replaces a by the codes of x [tokens, cols]. Its memory is used again
+// QuantizeActivations replaces a by the codes of x [tokens, cols]. Its memory is used again
 // where it is enough. float64 numbers are scaled in float64.
-func Quantize[T float32 | float64](a *Activations, x []T, tokens, cols, group int) error {
+func QuantizeActivations[T float32 | float64](a *Activations, x []T, tokens, cols, group int) error {
 	if err := checkGroup(group, cols); err != nil {
 		return err
 	}

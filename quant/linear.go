@@ -66,7 +66,7 @@ func (l *Linear) Cols() int { return l.cols }
 func (l *Linear) Forward(dst, x []float32, tokens int) error {
 	s := l.get()
 	defer l.scratch.Put(s)
-	if err := Quantize(&s.a, x, tokens, l.cols, l.group); err != nil {
+	if err := QuantizeActivations(&s.a, x, tokens, l.cols, l.group); err != nil {
 		return err
 	}
 	return l.multiply(dst, &s.a, s)

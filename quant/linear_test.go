@@ -38,7 +38,7 @@ func TestLinear(t *testing.T) {
 				l := mixed(t, normal(1, tt.rows, tt.cols), tt.group, 4, 8, 3)
 				x := float32s(normal(2, tt.tokens, tt.cols).X)
 				var a Activations
-				if err := Quantize(&a, x, tt.tokens, tt.cols, tt.group); err != nil {
+				if err := QuantizeActivations(&a, x, tt.tokens, tt.cols, tt.group); err != nil {
 					t.Fatal(err)
 				}
 				y := make([]float32, tt.tokens*tt.rows)

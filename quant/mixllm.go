@@ -227,12 +227,10 @@ func (m MixLLM) layer(c *Calibration, p Plan, i int) (*Layer, LayerReport, error
 		if err != nil {
 			return nil, r, err
 		}
-		l.Parts = append(l.Parts, Part{rows, q})
-		if c.Inputs.Tokens > 0 {
-			share := float64(len(rows)) / float64(w.Rows)
-			r.MSE += share * c.Inputs.mse(part, q)
-			r.NearestMSE += share * c.Inputs.mse(part, nearest(part, m.Spec(b)))
-		}
+		l.Parts = append(l.Parts, Part{rows, q.Matrix})
+		share := float64(len(rows)) / float64(w.Rows)
+		r.MSE += share * q.mse
+		r.NearestMSE += share * q.nearest
 	}
 	d := l.Dequantize()
 	for j, x := range d.X {
@@ -242,19 +240,34 @@ func (m MixLLM) layer(c *Calibration, p Plan, i int) (*Layer, LayerReport, error
 	return l, r, l.check()
 }
 
+// rounded are quantized rows with the mean squares of their output's error, and
+// of that by rounding to nearest.
+type rounded struct {
+	*Matrix
+	mse, nearest float64
+}
+
 // rounder is how the rows of a layer are quantized. All its widths share one
 // factorization.
-func (m MixLLM) rounder(c *Calibration, r *LayerReport) (func(Dense, Spec) (*Matrix, error), error) {
+func (m MixLLM) rounder(c *Calibration, r *LayerReport) (func(Dense, Spec) (rounded, error), error) {
 	switch r.Rounding {
 	case ToNearest:
-		return RTN, nil
+		return func(w Dense, s Spec) (rounded, error) {
+			q, err := RTN(w, s)
+			if err != nil || c.Inputs.Tokens == 0 {
+				return rounded{Matrix: q}, err
+			}
+			mse := c.Inputs.mse(w, q)
+			return rounded{q, mse, mse}, nil
+		}, nil
 	case ByClip:
-		return func(w Dense, s Spec) (*Matrix, error) {
+		return func(w Dense, s Spec) (rounded, error) {
 			q, cr, err := ClipSearch(w, &c.Inputs, s)
 			if cr.FellBack {
 				r.Note = fmt.Sprintf("clipping does not help at %d bits: full ranges", s.Bits)
+				cr.MSE = cr.BaseMSE
 			}
-			return q, err
+			return rounded{q, cr.MSE, cr.BaseMSE}, err
 		}, nil
 	}
 	s := m.Spec(m.low())
@@ -265,14 +278,14 @@ func (m MixLLM) rounder(c *Calibration, r *LayerReport) (func(Dense, Spec) (*Mat
 	if err != nil {
 		return nil, err
 	}
-	return func(w Dense, s Spec) (*Matrix, error) {
+	return func(w Dense, s Spec) (rounded, error) {
 		if err := checkWeights(w, s); err != nil {
-			return nil, err
+			return rounded{}, err
 		}
 		q, gr := f.quantize(w, s)
 		if gr.Singular {
 			r.Note = "GPTQ's matrix is singular: rounded to nearest"
 		}
-		return q, nil
+		return rounded{q, gr.MSE, gr.NearestMSE}, nil
 	}, nil
 }

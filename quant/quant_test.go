@@ -258,9 +258,9 @@ func TestErrors(t *testing.T) {
 		{"scores that are NaN", func() error { _, err := Select([][]float64{{1}, {math.NaN()}}, 10, 4, 8); return err }, "row 0 of layer 1 is NaN"},
 		{"no rows", func() error { _, err := Select(nil, 10, 4, 8); return err }, "no rows"},
 		{"high bits below low", func() error { _, err := Select([][]float64{{1}}, 10, 8, 4); return err }, "8 bits"},
-		{"no tokens", func() error { return Quantize(&a, []float32{}, 0, 8, 8) }, "0 numbers for 0 tokens"},
-		{"activations that are NaN", func() error { return Quantize(&a, []float32{0, float32(math.NaN())}, 1, 2, 2) }, "activation [0, 1] = NaN"},
-		{"activations beyond float32", func() error { return Quantize(&a, []float64{1e300, 1}, 1, 2, 2) }, "beyond float32"},
+		{"no tokens", func() error { return QuantizeActivations(&a, []float32{}, 0, 8, 8) }, "0 numbers for 0 tokens"},
+		{"activations that are NaN", func() error { return QuantizeActivations(&a, []float32{0, float32(math.NaN())}, 1, 2, 2) }, "activation [0, 1] = NaN"},
+		{"activations beyond float32", func() error { return QuantizeActivations(&a, []float64{1e300, 1}, 1, 2, 2) }, "beyond float32"},
 		{"code −128", func() error { _, err := NewActivations([]int8{-128}, []float32{1}, 1, 1, 1); return err }, "-128"},
 		{"scale NaN", func() error {
 			_, err := NewActivations([]int8{1}, []float32{float32(math.NaN())}, 1, 1, 1)

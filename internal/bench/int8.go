@@ -34,7 +34,7 @@ func int8Products(s *session) error {
 	for _, tokens := range []int{1, 4, 64} {
 		x := fill[float32](tokens*intSize, 1)
 		var a quant.Activations
-		if err := quant.Quantize(&a, x, tokens, intSize, 128); err != nil {
+		if err := quant.QuantizeActivations(&a, x, tokens, intSize, 128); err != nil {
 			return err
 		}
 		t := kern.Tokens{N: tokens, Code: a.Codes, Scale: a.Scale, Sum: a.Sum}

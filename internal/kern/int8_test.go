@@ -213,3 +213,18 @@ func TestQuantizeI8(t *testing.T) {
 		}
 	}
 }
+
+// TestMulCodesAllocates nothing.
+func TestMulCodesAllocates(t *testing.T) {
+	kerntest.Levels(t, func(t *testing.T) {
+		p := randomProduct(t, true, 48, 2, 64, 9, 5)
+		dst, q := make([]float32, 9*48), make([]int8, 100)
+		x := make([]float32, 100)
+		if n := testing.AllocsPerRun(10, func() {
+			kern.MulCodes(dst, 48, p.codes, 0, 3, p.t)
+			kern.QuantizeI8(q, x, 1)
+		}); n != 0 {
+			t.Errorf("%g allocations", n)
+		}
+	})
+}

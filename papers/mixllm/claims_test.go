@@ -51,7 +51,7 @@ func run(t *testing.T, e *lab.Experiment, set, swap map[string]string) lab.Curve
 // with a stand-in.
 func TestClaims(t *testing.T) {
 	markov := map[string]string{"percent": "10"}
-	letters := map[string]string{"percent": "10,50", "calibration": "24", "test": "200", "rounding": "nearest"}
+	letters := map[string]string{"percent": "10,50", "calibration": "24", "test": "120", "rounding": "nearest"}
 	salience := map[string]string{"rows": "60"}
 	tests := []struct {
 		e      func() *lab.Experiment
@@ -77,6 +77,9 @@ func TestClaims(t *testing.T) {
 	for _, tt := range tests {
 		e := tt.e()
 		t.Run(e.Name+"/"+tt.claim, func(t *testing.T) {
+			if testing.Short() && tt.set != nil {
+				t.Skip("trains or runs a language model")
+			}
 			if _, ok := curves[e.Name]; !ok {
 				curves[e.Name] = run(t, e, tt.set, nil)
 			}

@@ -35,12 +35,13 @@ func seedsParam(help, desk, full string) lab.Param {
 		At: map[lab.Size]string{lab.Quick: "1", lab.Full: full}, Min: 1, Max: 1000}
 }
 
-// bitsParams are what both experiments on language models have.
-func bitsParams() []lab.Param {
+// bitsParams are what both experiments on language models have; quick are the
+// shares at that size.
+func bitsParams(quick string) []lab.Param {
 	return []lab.Param{
 		{Name: "low", Help: "bits of most rows, a panel each", Kind: lab.Ints, Default: "3,4", Min: 2, Max: 7},
 		{Name: "percent", Help: "shares of the rows that MixLLM gives 8 bits, in percent", Kind: lab.Floats, Default: "5,10,20,50",
-			At: map[lab.Size]string{lab.Quick: "10"}, Min: 0, Max: 100},
+			At: map[lab.Size]string{lab.Quick: quick}, Min: 0, Max: 100},
 		{Name: "rival-percent", Help: "and those that other ways of choosing give", Kind: lab.Floats, Default: "10",
 			At: map[lab.Size]string{lab.Full: "5,10,20,50"}, Min: 0, Max: 100},
 	}

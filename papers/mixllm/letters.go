@@ -101,7 +101,7 @@ func letterBits() *lab.Experiment {
 		Help:    "A decoder of three blocks has read plays of Shakespeare letter by letter. Its linear layers are quantized by GPTQ and run in integers, activations in 8 bits. The increase is that of the perplexity on plays that it has not read, over the float32 model's of 5.1; seeds differ in the text that it is calibrated on.",
 		Cost:    bits,
 		Quality: lab.Axis{Name: "perplexity increase", Log: true},
-		Params: slices.Concat(bitsParams(), []lab.Param{
+		Params: slices.Concat(bitsParams("10,50"), []lab.Param{
 			{Name: "model", Help: "the language model: built in, or what assay train tiny-lm has made", Kind: lab.Input, Default: Builtin, Choices: []string{Builtin}, Accept: []string{".safetensors"}},
 			{Name: "calibration", Help: "sequences of 65 letters to calibrate on", Kind: lab.Int, Default: "128", At: map[lab.Size]string{lab.Quick: "8"}, Min: 1, Max: 10000},
 			{Name: "test", Help: "sequences to judge by", Kind: lab.Int, Default: "300", At: map[lab.Size]string{lab.Quick: "40", lab.Full: "1700"}, Min: 1, Max: 1700},
@@ -109,7 +109,7 @@ func letterBits() *lab.Experiment {
 			roundingParam("gptq"),
 			seedsParam("draws of calibration text", "3", "5"),
 		}),
-		Version: 2,
+		Version: 1,
 		Grid:    bitsGrid,
 		Run: func(ctx context.Context, c lab.Cell) (lab.Outcome, error) {
 			p, err := letterProblem(c)

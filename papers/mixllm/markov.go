@@ -138,7 +138,7 @@ func markovBits() *lab.Experiment {
 		Help:    "Small decoders, one a seed, have learned a random second-order Markov source. All linear layers of their blocks are quantized and run in integers, activations in 8 bits. The loss is that on new text, over the float32 model's.",
 		Cost:    bits,
 		Quality: lab.Axis{Name: "loss increase", Unit: "nats"},
-		Params:  slices.Concat(bitsParams(), markovParams(), []lab.Param{roundingParam("nearest"), seedsParam("models, each of a source of its own", "3", "10")}),
+		Params:  slices.Concat(bitsParams("10"), markovParams(), []lab.Param{roundingParam("nearest"), seedsParam("models, each of a source of its own", "3", "10")}),
 		Version: 1,
 		Grid:    bitsGrid,
 		Run: func(ctx context.Context, c lab.Cell) (lab.Outcome, error) {

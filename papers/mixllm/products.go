@@ -139,7 +139,7 @@ func caseMixed(_ context.Context, c conform.Case) (conform.Got, error) {
 		return nil, err
 	}
 	var a quant.Activations
-	if err := quant.Quantize(&a, x.X, x.Rows, x.Cols, in.Group); err != nil {
+	if err := quant.QuantizeActivations(&a, x.X, x.Rows, x.Cols, in.Group); err != nil {
 		return nil, err
 	}
 	y, err := multiply(layers[0], &a)

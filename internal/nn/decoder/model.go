@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sync"
 
 	"github.com/assay-lab/assay/data"
 )
@@ -14,6 +15,7 @@ type Model struct {
 	Shape   Shape
 	weights []float32
 	p       *parameters
+	free    sync.Map // of *sync.Pool of *network, by sequences and length
 }
 
 // New makes a model of its weights, which it keeps.
@@ -24,7 +26,7 @@ func New(s Shape, weights []float32) (*Model, error) {
 	if n := s.layout().Len(); len(weights) != n {
 		return nil, fmt.Errorf("decoder: %d weights: the shape has %d", len(weights), n)
 	}
-	return &Model{s, weights, s.parameters(weights)}, nil
+	return &Model{Shape: s, weights: weights, p: s.parameters(weights)}, nil
 }
 
 // FromTensors makes a model of named tensors, as [Model.Tensors] gives them.
@@ -140,7 +142,9 @@ func (m *Model) Losses(ctx context.Context, seqs [][]int, products []Product) ([
 
 func (m *Model) pass(losses []float64, seqs [][]int, products []Product) error {
 	l := len(seqs[0]) - 1
-	net := m.Shape.newNetwork(len(seqs), l)
+	pool, _ := m.free.LoadOrStore([2]int{len(seqs), l}, &sync.Pool{New: func() any { return m.Shape.newNetwork(len(seqs), l) }})
+	net := pool.(*sync.Pool).Get().(*network)
+	defer pool.(*sync.Pool).Put(net)
 	targets := make([]int, len(net.tokens))
 	for i, s := range seqs {
 		copy(net.tokens[i*l:], s[:l])
