@@ -66,6 +66,15 @@ func lowOf(c lab.Cell) (low int, err error) {
 	return low, nil
 }
 
+// checkCell looks at a cell before anything expensive is done for it.
+func checkCell(c lab.Cell) error {
+	if !slices.Contains(append(choosers, uniform, eightBits), c.Method) {
+		return fmt.Errorf("no way of choosing is called %q", c.Method)
+	}
+	_, err := lowOf(c)
+	return err
+}
+
 // bitsGrid is panel × way of choosing × budget × seed.
 func bitsGrid(v lab.Values) ([]lab.Cell, error) {
 	var cs []lab.Cell

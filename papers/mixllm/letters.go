@@ -112,6 +112,9 @@ func letterBits() *lab.Experiment {
 		Version: 1,
 		Grid:    bitsGrid,
 		Run: func(ctx context.Context, c lab.Cell) (lab.Outcome, error) {
+			if err := checkCell(c); err != nil {
+				return lab.Outcome{}, err
+			}
 			p, err := letterProblem(c)
 			if err != nil {
 				return lab.Outcome{}, err

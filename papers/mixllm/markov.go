@@ -142,6 +142,9 @@ func markovBits() *lab.Experiment {
 		Version: 1,
 		Grid:    bitsGrid,
 		Run: func(ctx context.Context, c lab.Cell) (lab.Outcome, error) {
+			if err := checkCell(c); err != nil {
+				return lab.Outcome{}, err
+			}
 			p, err := markovProblem(ctx, c)
 			if err != nil {
 				return lab.Outcome{}, err

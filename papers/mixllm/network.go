@@ -134,9 +134,6 @@ func (p *problem) quantized(ctx context.Context, c lab.Cell) (r result, err erro
 	if err != nil {
 		return r, err
 	}
-	if !slices.Contains(append(choosers, uniform, eightBits), c.Method) {
-		return r, fmt.Errorf("no way of choosing is called %q", c.Method)
-	}
 	m := quant.MixLLM{Group: c.Values.Int("group"), Low: low, High: []quant.Width{{Bits: 8, Percent: share(low, c.Budget)}}}
 	if m.Rounding, err = quant.ParseRounding(c.Values.Text("rounding")); err != nil {
 		return r, err

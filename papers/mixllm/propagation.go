@@ -59,6 +59,9 @@ func propagation() *lab.Experiment {
 type place struct{ layer, row int }
 
 func runPropagation(ctx context.Context, c lab.Cell) (lab.Outcome, error) {
+	if !slices.Contains(predictors, c.Method) {
+		return lab.Outcome{}, fmt.Errorf("no prediction is called %q", c.Method)
+	}
 	texts := lab.Values{"calibration": fmt.Sprint(slices.Max(c.Values.Ints("sequences"))), "test": "1"}
 	p, err := markovProblem(ctx, lab.Cell{Seed: c.Seed, Values: texts})
 	if err != nil {
