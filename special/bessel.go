@@ -33,16 +33,18 @@ const (
 	// Plesner is the table as published. Elsewhere at small x, I is a power series
 	// in logarithms and K is Rothwell's integral by Simpson's rule.
 	Plesner
-	// Series is the power series for I; for K, which has none of positive terms, it
-	// is Temme's, with the trapezoid sum for x > 2.
+	// Series is the power series for I, which overflows for x above 700 or so; for K,
+	// which has none of positive terms, it is Temme's, with the trapezoid sum for
+	// x > 1, which is made for v ≤ 20: NaN for v > 10,000.
 	Series
 	// Hankel is the expansion in 1/x: DLMF 10.40.1 and 10.40.2.
 	Hankel
 	// Debye is the uniform expansion for large v: DLMF 10.41.3 and 10.41.4. It has
 	// no value at v = 0: NaN.
 	Debye
-	// Integral is Rothwell's integral for K (2006) by Simpson's rule, and the power
-	// series in logarithms for I: what the published table falls back on.
+	// Integral is Rothwell's integral for K (2006) by Simpson's rule, and for I the
+	// power series in logarithms, NaN for v or x above 1e10: what the published table
+	// falls back on.
 	Integral
 )
 

@@ -18,7 +18,7 @@ func seriesTail(v, x float64) float64 {
 	for k, t := 1.0, 1.0; ; k++ {
 		t *= q / (k * (k + v))
 		sum += t
-		if t <= sum*0x1p-56 {
+		if !(t > sum*0x1p-56) {
 			return sum
 		}
 	}
@@ -87,9 +87,16 @@ func seriesSlopes(v, x float64) slopes {
 	return slopes{ratio: mean / x, dlog: (v + mean) / x, dratio: excess / x / x, d2log: (excess - v) / x / x}
 }
 
+// logSeriesMost is where the power series with logarithms is given up: it takes
+// some 9√x terms, and rounding makes those of large v equal.
+const logSeriesMost = 1e10
+
 // logSeriesLogI is the power series with its terms kept as logarithms, as
-// published.
+// published; NaN beyond logSeriesMost.
 func logSeriesLogI(v, x float64) float64 {
+	if max(v, x) > logSeriesMost {
+		return math.NaN()
+	}
 	lh := logHalf(x)
 	term := func(k float64) float64 {
 		a, _ := math.Lgamma(k + 1)
@@ -101,7 +108,7 @@ func logSeriesLogI(v, x float64) float64 {
 	var sum float64
 	for k := peak; k >= 0; k-- {
 		e := math.Exp(term(k) - top)
-		if sum += e; e < sum*0x1p-56 {
+		if sum += e; !(e >= sum*0x1p-56) {
 			break
 		}
 	}

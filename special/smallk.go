@@ -6,8 +6,12 @@ import "math"
 // above. There the trapezoid sum serves.
 const temmeMost = 1
 
-// smallLogK is log K where no asymptotic expansion serves.
+// smallLogK is log K where no asymptotic expansion serves; NaN for orders that
+// the recurrence would take long to reach.
 func smallLogK(v, x float64) float64 {
+	if v > 1e4 {
+		return math.NaN()
+	}
 	if x <= temmeMost {
 		k, _, n := temme(v, x)
 		return math.Log(k) - n*logHalf(x)
@@ -66,7 +70,7 @@ func temmeSums(m, x, h float64) (k0, k1 float64) {
 		t0, t1 := c*f, c*(p-k*f)
 		k0 += t0
 		k1 += t1
-		if math.Abs(t0) <= k0*0x1p-57 && math.Abs(t1) <= k1*0x1p-57 {
+		if !(math.Abs(t0) > k0*0x1p-57 || math.Abs(t1) > k1*0x1p-57) {
 			return k0, k1
 		}
 	}
@@ -89,7 +93,7 @@ func trapezoid(v, x float64) (s, mean, variance float64) {
 		s += w
 		s1 += c * w
 		s2 += c * c * w
-		if c*c*w <= s2*0x1p-57 {
+		if !(c*c*w > s2*0x1p-57) {
 			break
 		}
 	}
