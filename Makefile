@@ -20,7 +20,8 @@ lint: ## gofmt, vet, staticcheck
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
 
-bench: ## benchmarks, rivals alternately in one run
+bench: ## benchmarks, and the kernels against their rivals alternately in one run
+	$(GO) run ./internal/bench
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 verify: build ## every conformance case
