@@ -88,8 +88,10 @@ func speed() *lab.Experiment {
 		Params: []lab.Param{
 			{Name: "kb", Help: "lengths of a row in KB; 0: four times the last-level cache", Kind: lab.Ints, Default: "4,32,256,4096,65536,0",
 				At: map[lab.Size]string{lab.Quick: "4,256,4096"}, Min: 0, Max: 1 << 22},
-			{Name: "rounds", Help: "turns of every method", Kind: lab.Int, Default: "9",
+			{Name: "rounds", Help: "turns of every method, if there is time", Kind: lab.Int, Default: "9",
 				At: map[lab.Size]string{lab.Quick: "5", lab.Full: "25"}, Min: 3, Max: 10000},
+			{Name: "seconds", Help: "after which a cell takes no more than three turns", Kind: lab.Float, Default: "2",
+				At: map[lab.Size]string{lab.Full: "120"}, Min: 0, Max: 86400},
 			seeds,
 		},
 		Version: 1,
@@ -136,7 +138,7 @@ func runSpeed(ctx context.Context, c lab.Cell) (lab.Outcome, error) {
 	if err != nil {
 		return lab.Outcome{}, err
 	}
-	t, err := takeTurns(ctx, m, x, c.Values.Int("rounds"))
+	t, err := takeTurns(ctx, m, x, c.Values.Int("rounds"), c.Values.Float("seconds"))
 	if err != nil {
 		return lab.Outcome{}, fmt.Errorf("rows of %s KB: %w", strconv.Itoa(int(c.Budget)), err)
 	}

@@ -31,9 +31,12 @@ type timing struct {
 // turn is how long one turn takes at least: a short row is done many times.
 const turn = time.Millisecond
 
+// leastRounds is how many rounds there are in any case.
+const leastRounds = 3
+
 // takeTurns times a rival, two passes and a copy, one after the other in every
 // round, on one thread.
-func takeTurns(ctx context.Context, m rival, x []float32, rounds int) (timing, error) {
+func takeTurns(ctx context.Context, m rival, x []float32, rounds int, seconds float64) (timing, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	dst := make([]float32, len(x))
@@ -53,7 +56,11 @@ func takeTurns(ctx context.Context, m rival, x []float32, rounds int) (timing, e
 		}
 	}
 	var times [3][]float64
-	for range rounds {
+	start := cputime.Thread()
+	for round := range rounds {
+		if round >= leastRounds && (cputime.Thread()-start).Seconds() > seconds {
+			break
+		}
 		for i, f := range work {
 			if err := ctx.Err(); err != nil {
 				return timing{}, err
@@ -112,14 +119,14 @@ const (
 )
 
 // beyondCache is the length in KB of a row of four times the last-level cache,
-// if that is an eighth of the free memory or less: two workers hold two such
+// if that is a sixteenth of the free memory or less: two workers hold two such
 // rows each.
 func beyondCache() int {
 	kb := 4 * lastLevelCache() / 1024
 	if math.IsNaN(kb) {
 		return unknownCacheKB
 	}
-	return int(min(kb, mostKB, freeMemoryKB()/8))
+	return int(min(kb, mostKB, freeMemoryKB()/16))
 }
 
 func freeMemoryKB() float64 {
