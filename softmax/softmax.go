@@ -111,16 +111,16 @@ func list(names string, a, b, c int) string {
 // Rows is the softmax of every row of cols numbers of x. dst may be x, or must
 // not overlap it. No numbers give none.
 func Rows[T Float](dst, x []T, cols int, o Options) error {
-	return overRows(job[T]{kind: softmaxJob, dst: dst, x: x, cols: cols}, o)
+	return overRows(&job[T]{kind: softmaxJob, dst: dst, x: x, cols: cols}, o)
 }
 
 // LogRows is the logarithm of the softmax of every row of cols numbers of x. dst
 // may be x, or must not overlap it.
 func LogRows[T Float](dst, x []T, cols int, o Options) error {
-	return overRows(job[T]{kind: logJob, dst: dst, x: x, cols: cols}, o)
+	return overRows(&job[T]{kind: logJob, dst: dst, x: x, cols: cols}, o)
 }
 
-func overRows[T Float](j job[T], o Options) error {
+func overRows[T Float](j *job[T], o Options) error {
 	if err := checkRows(j.cols, "dst and x", len(j.dst), len(j.x), len(j.x)); err != nil {
 		return err
 	}
@@ -151,7 +151,7 @@ func Backward[T Float](dx, y, dy []T, cols int) error {
 	if err := checkRows(cols, "dx, y and dy", len(dx), len(y), len(dy)); err != nil {
 		return err
 	}
-	return job[T]{kind: backwardJob, dst: dx, x: y, dy: dy, cols: cols}.run(Options{})
+	return (&job[T]{kind: backwardJob, dst: dx, x: y, dy: dy, cols: cols}).run(Options{})
 }
 
 // LogBackward is the gradient with respect to log-softmax's argument, from its
@@ -161,7 +161,7 @@ func LogBackward[T Float](dx, logy, dy []T, cols int) error {
 	if err := checkRows(cols, "dx, logy and dy", len(dx), len(logy), len(dy)); err != nil {
 		return err
 	}
-	return job[T]{kind: logBackwardJob, dst: dx, x: logy, dy: dy, cols: cols}.run(Options{})
+	return (&job[T]{kind: logBackwardJob, dst: dx, x: logy, dy: dy, cols: cols}).run(Options{})
 }
 
 // finite is whether the kernels can take exponents about e.

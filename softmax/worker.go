@@ -40,7 +40,7 @@ const (
 	logBackwardJob
 )
 
-func (j job[T]) rows() int {
+func (j *job[T]) rows() int {
 	if len(j.x) == 0 {
 		return 0
 	}
@@ -49,7 +49,7 @@ func (j job[T]) rows() int {
 
 // run does all rows: several at a time, or one by several threads if there are
 // few.
-func (j job[T]) run(o Options) error {
+func (j *job[T]) run(o Options) error {
 	scale, err := check[T](o)
 	rows := j.rows()
 	if err != nil || rows == 0 {
@@ -74,8 +74,9 @@ func (j job[T]) run(o Options) error {
 }
 
 // share does all rows on several threads.
-func (j job[T]) share(w worker[T], threads int) {
+func (j *job[T]) share(w worker[T], threads int) {
 	// A few rows at a time: short ones should not wait for the counter.
+	all := *j // its own copy: j need not be on the heap where nothing is shared
 	rows := j.rows()
 	step := max(1, min(rows/threads, block/j.cols))
 	var next atomic.Int64
@@ -88,7 +89,7 @@ func (j job[T]) share(w worker[T], threads int) {
 				return
 			}
 			for r := lo; r < min(hi, rows); r++ {
-				own.row(j, r)
+				own.row(&all, r)
 			}
 		}
 	})
@@ -104,7 +105,7 @@ type worker[T Float] struct {
 }
 
 // row does row r of a job.
-func (w *worker[T]) row(j job[T], r int) {
+func (w *worker[T]) row(j *job[T], r int) {
 	lo, hi := r*j.cols, (r+1)*j.cols
 	x := j.x[lo:hi]
 	switch j.kind {
@@ -220,7 +221,12 @@ func (p pass[T]) block(dst, x []T) Ext {
 
 // add is the sum over x, in chunks, whoever does them.
 func (w *worker[T]) add(p pass[T], dst, x []T) (s Ext) {
-	if w.alone(len(x)) {
+	switch {
+	case len(x) == 0:
+		return s
+	case len(x) <= block:
+		return p.block(dst, w.view(x, p.top))
+	case w.alone(len(x)):
 		for lo := 0; lo < len(x); lo += chunk {
 			s = s.Add(w.addChunk(p, dst, x, lo))
 		}
@@ -237,9 +243,9 @@ func (w *worker[T]) add(p pass[T], dst, x []T) (s Ext) {
 // addChunk is the sum of the chunk at lo.
 func (w *worker[T]) addChunk(p pass[T], dst, x []T, lo int) (s Ext) {
 	hi := min(lo+chunk, len(x))
+	var to []T
 	for at := lo; at < hi; at += block {
 		end := min(at+block, hi)
-		var to []T
 		if p.kind >= storing {
 			to = dst[at:end]
 		}
