@@ -27,8 +27,9 @@ func fill[T kern.Float](n int, scale T) []T {
 	return x
 }
 
-// comb: the fused linear combination.
+// comb: the fused linear combination, on one thread.
 func comb(s *session) error {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // its peers have one thread
 	lib, err := s.compile("comb")
 	if err != nil {
 		s.skip("C loops", err)

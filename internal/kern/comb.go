@@ -1,6 +1,11 @@
 package kern
 
-import "unsafe"
+import (
+	"runtime"
+	"slices"
+	"sync"
+	"unsafe"
+)
 
 // maxTerms is the number of terms that one pass of assembly takes.
 const maxTerms = 8
@@ -12,6 +17,43 @@ func Comb[T Float](dst []T, c []T, x [][]T) {
 	for j := range c {
 		_ = x[j][:n]
 	}
+	if (len(c)+1)*n >= shareNumbers {
+		shareComb(dst, c, x, min(runtime.GOMAXPROCS(0), maxShares))
+		return
+	}
+	comb(dst, c, x)
+}
+
+const (
+	// shareNumbers is how many numbers read and written are worth more goroutines:
+	// below it memory is fast enough, and another core's cache is not.
+	shareNumbers = 2 << 20
+	// maxShares is the number of cores that use up a memory's bandwidth.
+	maxShares = 4
+)
+
+// shareComb is comb on several goroutines.
+func shareComb[T Float](dst []T, c []T, x [][]T, shares int) {
+	var wg sync.WaitGroup
+	n := len(dst)
+	c = slices.Clone(c) // the caller's need not be on the heap
+	for s := range shares {
+		lo, hi := s*(n/shares)&^63, (s+1)*(n/shares)&^63 // whole cache lines
+		if s == shares-1 {
+			hi = n
+		}
+		part := make([][]T, len(c))
+		for j := range part {
+			part[j] = x[j][lo:hi]
+		}
+		wg.Go(func() { comb(dst[lo:hi], c, part) })
+	}
+	wg.Wait()
+}
+
+// comb is Comb on this goroutine.
+func comb[T Float](dst []T, c []T, x [][]T) {
+	n := len(dst)
 	switch {
 	case len(c) == 0:
 		clear(dst)

@@ -3,6 +3,7 @@ package kern_test
 import (
 	"fmt"
 	"math"
+	"runtime"
 	"slices"
 	"testing"
 
@@ -123,6 +124,24 @@ func TestCombLong(t *testing.T) {
 			if err := near(dst, want, terms); err != nil {
 				t.Errorf("%d terms: %v", terms, err)
 			}
+		}
+	})
+}
+
+// TestCombShared: several goroutines give the bits of one.
+func TestCombShared(t *testing.T) {
+	const n = 1<<20 + 77
+	x := [][]float64{numbers[float64](n, 1), numbers[float64](n, 2)}
+	c := []float64{0.3, -0.7}
+	kerntest.Levels(t, func(t *testing.T) {
+		many, one := make([]float64, n), make([]float64, n)
+		before := runtime.GOMAXPROCS(3)
+		kern.Comb(many, c, x)
+		runtime.GOMAXPROCS(1)
+		kern.Comb(one, c, x)
+		runtime.GOMAXPROCS(before)
+		if !slices.Equal(many, one) {
+			t.Error("they differ")
 		}
 	})
 }
