@@ -18,8 +18,10 @@ func Comb[T Float](dst []T, c []T, x [][]T) {
 		_ = x[j][:n]
 	}
 	if (len(c)+1)*n >= shareNumbers {
-		shareComb(dst, c, x, min(runtime.GOMAXPROCS(0), maxShares))
-		return
+		if shares := min(runtime.GOMAXPROCS(0), maxShares); shares > 1 {
+			shareComb(dst, c, x, shares)
+			return
+		}
 	}
 	comb(dst, c, x)
 }
@@ -36,7 +38,7 @@ const (
 func shareComb[T Float](dst []T, c []T, x [][]T, shares int) {
 	var wg sync.WaitGroup
 	n := len(dst)
-	c = slices.Clone(c) // the caller's need not be on the heap
+	own := slices.Clone(c) // the caller's need not be on the heap
 	for s := range shares {
 		lo, hi := s*(n/shares)&^63, (s+1)*(n/shares)&^63 // whole cache lines
 		if s == shares-1 {
@@ -46,7 +48,7 @@ func shareComb[T Float](dst []T, c []T, x [][]T, shares int) {
 		for j := range part {
 			part[j] = x[j][lo:hi]
 		}
-		wg.Go(func() { comb(dst[lo:hi], c, part) })
+		wg.Go(func() { comb(dst[lo:hi], own, part) })
 	}
 	wg.Wait()
 }
