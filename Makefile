@@ -21,7 +21,7 @@ lint: ## gofmt, vet, staticcheck
 	$(GO) run $(STATICCHECK) ./...
 
 bench: ## benchmarks, and the kernels against their rivals alternately in one run
-	$(GO) run ./internal/bench
+	$(GO) run ./internal/bench -out out/speed.md
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 verify: build ## every conformance case

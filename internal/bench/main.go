@@ -12,6 +12,7 @@ import (
 	"log"
 	"maps"
 	"os"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -78,6 +79,9 @@ func run(out string, each time.Duration, names []string) error {
 	}
 	if out == "" {
 		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(out), 0o777); err != nil {
+		return err
 	}
 	return os.WriteFile(out, []byte(text.String()), 0o666)
 }
