@@ -11,7 +11,8 @@ import (
 const maxTerms = 8
 
 // Comb is dst[i] = Σ_j c[j]·x[j][i], in one pass. All x[j] have the length of
-// dst; each may be dst itself. No terms give zeros.
+// dst; each may be dst itself. No terms give zeros. Many numbers are shared among
+// goroutines.
 func Comb[T Float](dst []T, c []T, x [][]T) {
 	n := len(dst)
 	for j := range c {
@@ -176,10 +177,10 @@ func combColsAsm[T Float](dst []T, c, x [][]T, off int) {
 	}
 }
 
-// Scale is x[i] *= c.
+// Scale is x[i] *= c, on this goroutine.
 func Scale[T Float](x []T, c T) {
 	cs, xs := [1]T{c}, [1][]T{x}
-	Comb(x, cs[:], xs[:])
+	comb(x, cs[:], xs[:])
 }
 
 // Axpy is y[i] += c·x[i]. x has at least the length of y.

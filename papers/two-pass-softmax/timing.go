@@ -119,27 +119,28 @@ const (
 )
 
 // beyondCache is the length in KB of a row of four times the last-level cache,
-// if that is a sixteenth of the free memory or less: two workers hold two such
-// rows each.
+// if that is a twentieth of the memory or less: two workers hold two such rows
+// each. It is the same at every call, as a grid has to be.
 func beyondCache() int {
 	kb := 4 * lastLevelCache() / 1024
 	if math.IsNaN(kb) {
 		return unknownCacheKB
 	}
-	return int(min(kb, mostKB, freeMemoryKB()/16))
+	return int(min(kb, mostKB, memoryKB()/20))
 }
 
-func freeMemoryKB() float64 {
+// memoryKB is how much memory the machine has.
+func memoryKB() float64 {
 	b, err := os.ReadFile("/proc/meminfo")
 	if err != nil {
-		return 8 * unknownCacheKB
+		return 20 * unknownCacheKB
 	}
 	for line := range strings.Lines(string(b)) {
-		if f := strings.Fields(line); len(f) > 1 && f[0] == "MemAvailable:" {
+		if f := strings.Fields(line); len(f) > 1 && f[0] == "MemTotal:" {
 			if kb, err := strconv.ParseFloat(f[1], 64); err == nil {
 				return kb
 			}
 		}
 	}
-	return 8 * unknownCacheKB
+	return 20 * unknownCacheKB
 }
