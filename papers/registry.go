@@ -39,7 +39,7 @@ var registry = map[string]entry{
 	"mixllm":                   {mixllm.Experiments, mixllm.Case},
 	"pndm":                     {pndm.Experiments, pndm.Case},
 	"two-pass-softmax":         {twopasssoftmax.Experiments, twopasssoftmax.Case},
-	"usf-s3":                   {nil, usfs3.Case},
+	"usf-s3":                   {usfs3.Experiments, usfs3.Case},
 }
 
 // Experiments lists the experiments of a paper, the main one first; none when it

@@ -28,5 +28,5 @@ func (sp Space) Evolution(score func(context.Context, Schedule) (float64, error)
 // Screen has a Gaussian process rank the children, by the features of the best
 // schedules so far.
 func (sp Space) Screen() *evo.Screen[Schedule] {
-	return &evo.Screen[Schedule]{Predictor: &evo.GaussianProcess[Schedule]{Encode: sp.Features, Best: 300}}
+	return &evo.Screen[Schedule]{Predictor: &evo.GaussianProcess[Schedule]{Encode: sp.Features, Best: 300, Optimism: .5}}
 }

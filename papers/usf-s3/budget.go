@@ -151,7 +151,7 @@ func traceOf(ctx context.Context, c lab.Cell, scores int) (t trace, err error) {
 	var p evo.Predictor[search.Schedule]
 	switch c.Method {
 	case gaussian:
-		p = sp.Screen().Predictor
+		p = &evo.GaussianProcess[search.Schedule]{Encode: sp.Features}
 	case linear:
 		p = &evo.GaussianProcess[search.Schedule]{Encode: sp.Features, Linear: true}
 	case recurrent:

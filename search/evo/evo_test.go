@@ -297,6 +297,15 @@ func TestGaussianProcess(t *testing.T) {
 		}
 		return RankCorrelation(predicted, scores)
 	}
+	if optimistic := rank(&GaussianProcess[point]{Optimism: .1}); optimistic < .9 {
+		t.Errorf("with a little optimism the rank correlation is %.2f", optimistic)
+	}
+	// Far from all that is known the deviation is that of the scores: optimism prefers it.
+	g := &GaussianProcess[point]{Optimism: 10}
+	rank(g)
+	if p, err := g.Predict([]point{train[0].X, {50, 50, 7, 0}}); err != nil || p[1] > p[0]-5 {
+		t.Errorf("predictions %v, %v: an unknown candidate must be preferred", p, err)
+	}
 	curved, linear := rank(&GaussianProcess[point]{}), rank(&GaussianProcess[point]{Linear: true})
 	if curved < .95 || math.Abs(linear) > .5 {
 		t.Errorf("rank correlation %.2f, of a linear kernel %.2f; want above 0.95 and near 0", curved, linear)

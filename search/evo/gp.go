@@ -19,13 +19,18 @@ type GaussianProcess[T any] struct {
 	Encode func(x T) []float64 // as many features for every candidate
 	// Best > 0 learns from that many best candidates only: a local model.
 	Best int
-	// Linear makes the kernel a scalar product: ridge regression.
+	// Optimism lowers a prediction by that many of its standard deviations, which sends
+	// the search to where the model knows little.
+	Optimism float64
+	// Linear makes the kernel a scalar product: ridge regression, which has no
+	// deviations here.
 	Linear bool
 
 	mean, scale []float64   // of the features
 	x           [][]float64 // features, standardised
 	alpha       []float64   // K⁻¹y
 	length      float64     // in units of √features
+	inverse     *mat.SymDense
 }
 
 // Fit learns from the scored candidates.
@@ -33,6 +38,7 @@ func (g *GaussianProcess[T]) Fit(ctx context.Context, _ *rand.Rand, known []Scor
 	if g.Encode == nil || len(known) == 0 {
 		return errors.New("a Gaussian process needs an encoding and scored candidates")
 	}
+	g.alpha, g.inverse = nil, nil
 	if g.Best > 0 && len(known) > g.Best {
 		known = best(known, g.Best)
 	}
@@ -52,22 +58,28 @@ func (g *GaussianProcess[T]) Fit(ctx context.Context, _ *rand.Rand, known []Scor
 		lengths = lengths[:1]
 	}
 	likeliest := math.Inf(-1)
+	var factor *mat.Cholesky
 	products := g.products()
 	for _, length := range lengths {
 		for _, noise := range []float64{.01, .1, .5} {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			alpha, l := g.solve(products, y, length, noise)
+			alpha, c, l := g.solve(products, y, length, noise)
 			if l > likeliest {
-				likeliest, g.alpha, g.length = l, alpha, length
+				likeliest, factor = l, c
+				g.alpha, g.length = alpha, length
 			}
 		}
 	}
-	if g.alpha == nil {
+	if factor == nil {
 		return errors.New("no kernel matrix is positive definite")
 	}
-	return nil
+	if g.Optimism == 0 || g.Linear {
+		return nil
+	}
+	g.inverse = new(mat.SymDense)
+	return factor.InverseTo(g.inverse)
 }
 
 // standardise shifts and scales the features to mean 0 and deviation 1. Those that
@@ -134,9 +146,9 @@ func (g *GaussianProcess[T]) kernel(product, length float64) float64 {
 	return math.Exp(-product / (2 * length * length))
 }
 
-// solve gives K⁻¹y and the log likelihood of y, up to a constant; −Inf if K is not
-// positive definite.
-func (g *GaussianProcess[T]) solve(products *mat.SymDense, y []float64, length, noise float64) ([]float64, float64) {
+// solve gives K⁻¹y, K's factor and the log likelihood of y, up to a constant; −Inf if
+// K is not positive definite.
+func (g *GaussianProcess[T]) solve(products *mat.SymDense, y []float64, length, noise float64) ([]float64, *mat.Cholesky, float64) {
 	n := len(y)
 	k := mat.NewSymDense(n, nil)
 	for i := range n {
@@ -147,18 +159,19 @@ func (g *GaussianProcess[T]) solve(products *mat.SymDense, y []float64, length, 
 	}
 	var c mat.Cholesky
 	if !c.Factorize(k) {
-		return nil, math.Inf(-1)
+		return nil, nil, math.Inf(-1)
 	}
 	var alpha mat.VecDense
 	if err := c.SolveVecTo(&alpha, mat.NewVecDense(n, y)); err != nil {
-		return nil, math.Inf(-1)
+		return nil, nil, math.Inf(-1)
 	}
-	return alpha.RawVector().Data, -.5*mat.Dot(&alpha, mat.NewVecDense(n, y)) - .5*c.LogDet()
+	return alpha.RawVector().Data, &c, -.5*mat.Dot(&alpha, mat.NewVecDense(n, y)) - .5*c.LogDet()
 }
 
-// Predict gives the expected normal quantile of a candidate's rank.
+// Predict gives the expected normal quantile of a candidate's rank, less the optimism.
 func (g *GaussianProcess[T]) Predict(xs []T) ([]float64, error) {
 	out := make([]float64, len(xs))
+	k := make([]float64, len(g.x))
 	for i, x := range xs {
 		row := g.Encode(x)
 		if len(row) != len(g.mean) {
@@ -166,10 +179,29 @@ func (g *GaussianProcess[T]) Predict(xs []T) ([]float64, error) {
 		}
 		z := g.standard(row)
 		for j, a := range g.alpha {
-			out[i] += a * g.kernel(g.product(z, g.x[j]), g.length)
+			k[j] = g.kernel(g.product(z, g.x[j]), g.length)
+			out[i] += a * k[j]
+		}
+		if g.inverse != nil {
+			out[i] -= g.Optimism * g.deviation(k)
 		}
 	}
 	return out, nil
+}
+
+// deviation is the standard deviation at a candidate with those covariances.
+func (g *GaussianProcess[T]) deviation(k []float64) float64 {
+	inverse := g.inverse.RawSymmetric() // the upper triangle
+	variance := 1.0
+	for i, a := range k {
+		row := inverse.Data[i*inverse.Stride:]
+		s := row[i] * a / 2
+		for j := i + 1; j < len(k); j++ {
+			s += row[j] * k[j]
+		}
+		variance -= 2 * a * s
+	}
+	return math.Sqrt(max(variance, 0))
 }
 
 // normalScores are the normal quantiles of the ranks.
