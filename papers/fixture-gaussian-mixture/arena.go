@@ -89,7 +89,7 @@ func (a Arena) Experiment() *lab.Experiment {
 		Name: a.Name, Title: a.Title, Help: a.Help, Cost: NFE, Quality: RMSError, Budget: budget, Version: 1, Claims: a.Claims,
 		Params: []lab.Param{
 			{Name: "nfe", Help: what, Kind: lab.Ints, Default: a.Budgets[lab.Desk], At: a.Budgets, Min: 1, Max: 100000},
-			{Name: "n", Help: "start states a seed", Kind: lab.Int, Default: "64", At: map[lab.Size]string{lab.Quick: "16", lab.Full: "256"}, Min: 1, Max: 100000},
+			{Name: "n", Help: "start states a seed", Kind: lab.Int, Default: "256", At: map[lab.Size]string{lab.Quick: "16", lab.Full: "1024"}, Min: 1, Max: 100000},
 			{Name: "seeds", Help: "independent sets of start states", Kind: lab.Int, Default: "3", At: map[lab.Size]string{lab.Quick: "1", lab.Full: "10"}, Min: 1, Max: 1000},
 		},
 		Grid: func(v lab.Values) ([]lab.Cell, error) { return Cells(v, panels, a.Rivals, a.Steps), nil },
