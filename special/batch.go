@@ -9,16 +9,30 @@ import (
 // LogIs is dst[i] = log I_v[i](x[i]). v or x may have one element, which then goes
 // with all of the other; a nil dst is allocated, and dst may be v or x. It is an
 // error if lengths differ.
-func LogIs(dst, v, x []float64) ([]float64, error) { return batch(dst, v, x, logIs) }
+func LogIs(dst, v, x []float64) ([]float64, error) { return batch(dst, v, x, kernel(kern.LogI, LogI)) }
 
 // LogKs is dst[i] = log K_v[i](x[i]), with slices as for [LogIs].
-func LogKs(dst, v, x []float64) ([]float64, error) { return batch(dst, v, x, logKs) }
+func LogKs(dst, v, x []float64) ([]float64, error) { return batch(dst, v, x, kernel(kern.LogK, LogK)) }
 
 // RatioIs is dst[i] = [RatioI](v[i], x[i]), with slices as for [LogIs].
-func RatioIs(dst, v, x []float64) ([]float64, error) { return batch(dst, v, x, each(RatioI)) }
+func RatioIs(dst, v, x []float64) ([]float64, error) {
+	return batch(dst, v, x, kernel(kern.RatioI, RatioI))
+}
 
 // RatioKs is dst[i] = [RatioK](v[i], x[i]), with slices as for [LogIs].
-func RatioKs(dst, v, x []float64) ([]float64, error) { return batch(dst, v, x, each(RatioK)) }
+func RatioKs(dst, v, x []float64) ([]float64, error) {
+	return batch(dst, v, x, kernel(kern.RatioK, RatioK))
+}
+
+// DLogIs is dst[i] = [DLogI](v[i], x[i]), with slices as for [LogIs].
+func DLogIs(dst, v, x []float64) ([]float64, error) {
+	return batch(dst, v, x, kernel(kern.SlopeI, DLogI))
+}
+
+// DLogKs is dst[i] = [DLogK](v[i], x[i]), with slices as for [LogIs].
+func DLogKs(dst, v, x []float64) ([]float64, error) {
+	return batch(dst, v, x, kernel(kern.SlopeK, DLogK))
+}
 
 // chunk is how many values are worked on together.
 const chunk = 1 << 14
@@ -65,23 +79,14 @@ func spread(s []float64, n int) []float64 {
 	return c
 }
 
-// each applies a function of numbers.
-func each(f func(v, x float64) float64) func(dst, v, x []float64) {
+// kernel is a function of slices: package kern's, or one of numbers where there is none.
+func kernel(f kern.BesselFn, one func(v, x float64) float64) func(dst, v, x []float64) {
 	return func(dst, v, x []float64) {
-		for i, xi := range x {
-			dst[i] = f(v[i], xi)
+		if kern.Bessel(dst, v, x, f, one) {
+			return
 		}
-	}
-}
-
-func logIs(dst, v, x []float64) {
-	if !kern.LogBessel(dst, v, x, false, LogI) {
-		each(LogI)(dst, v, x)
-	}
-}
-
-func logKs(dst, v, x []float64) {
-	if !kern.LogBessel(dst, v, x, true, LogK) {
-		each(LogK)(dst, v, x)
+		for i, xi := range x {
+			dst[i] = one(v[i], xi)
+		}
 	}
 }

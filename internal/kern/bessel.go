@@ -6,14 +6,26 @@ import (
 	"unsafe"
 )
 
-// LogBessel sets dst[i] = log I_v[i](x[i]), or log K if second. It reports false,
-// and has done nothing, where the level has no kernels for it. Arguments that are
-// not of any region (see besselRegion) go to other. v and x have the length of
-// dst, and dst may be one of them.
+// A BesselFn is a function of order v and argument x.
+type BesselFn uint8
+
+const (
+	LogI   BesselFn = iota // log I_v(x)
+	LogK                   // log K_v(x)
+	RatioI                 // I_{v+1}(x)/I_v(x)
+	RatioK                 // K_{v+1}(x)/K_v(x)
+	SlopeI                 // the derivative of log I_v(x) in x
+	SlopeK                 // the derivative of log K_v(x) in x
+)
+
+// Bessel sets dst[i] = f(v[i], x[i]). It reports false, and has done nothing, where
+// the level has no kernels for it. Arguments that are not of any region (see
+// besselRegion), or whose region has no kernel, go to other. v and x have the length
+// of dst, and dst may be one of them.
 //
 // Package special has the same mathematics for single numbers, which is the
 // generic level too.
-func LogBessel(dst, v, x []float64, second bool, other func(v, x float64) float64) bool {
+func Bessel(dst, v, x []float64, f BesselFn, other func(v, x float64) float64) bool {
 	if active < avx2 || len(dst) < besselLeast {
 		return false
 	}
@@ -23,9 +35,9 @@ func LogBessel(dst, v, x []float64, second bool, other func(v, x float64) float6
 	for lo := 0; lo < len(dst); lo += besselChunk {
 		hi := min(lo+besselChunk, len(dst))
 		if active >= avx512 {
-			s.chunkAVX512(dst[lo:hi], v[lo:hi], x[lo:hi], second, other)
+			s.chunkAVX512(dst[lo:hi], v[lo:hi], x[lo:hi], f, other)
 		} else {
-			s.chunkAVX2(dst[lo:hi], v[lo:hi], x[lo:hi], second, other)
+			s.chunkAVX2(dst[lo:hi], v[lo:hi], x[lo:hi], f, other)
 		}
 	}
 	return true
@@ -93,10 +105,10 @@ type besselScratch struct {
 
 var besselPool = sync.Pool{New: func() any { return new(besselScratch) }}
 
-func (s *besselScratch) chunkAVX512(dst, v, x []float64, second bool, other func(v, x float64) float64) {
+func (s *besselScratch) chunkAVX512(dst, v, x []float64, f BesselFn, other func(v, x float64) float64) {
 	n := len(dst)
-	if r := besselBox(v, x); r != besselOther {
-		besselAVX512(int(r), second, &dst[0], &v[0], &x[0], n)
+	if r := int(besselBox(v, x)); hasBessel(f, r, avx512) {
+		besselAVX512(r, f, &dst[0], &v[0], &x[0], n)
 		return
 	}
 	besselSplitAVX512(&s.masks[0][0], &v[0], &x[0], n, len(s.masks[0]))
@@ -104,17 +116,17 @@ func (s *besselScratch) chunkAVX512(dst, v, x []float64, second bool, other func
 		mask := &s.masks[region]
 		switch count := ones(mask[:(n+7)/8]); {
 		case count == 0:
-		case region == besselOther:
+		case !hasBessel(f, region, avx512):
 			for i := range dst {
 				if mask[i/8]>>(i%8)&1 != 0 {
 					dst[i] = other(v[i], x[i])
 				}
 			}
 		case count == n:
-			besselAVX512(region, second, &dst[0], &v[0], &x[0], n)
+			besselAVX512(region, f, &dst[0], &v[0], &x[0], n)
 		default:
 			compress2AVX512(&s.v[0], &s.x[0], &v[0], &x[0], &mask[0], n)
-			besselAVX512(region, second, &s.v[0], &s.v[0], &s.x[0], count)
+			besselAVX512(region, f, &s.v[0], &s.v[0], &s.x[0], count)
 			expandAVX512(&dst[0], &s.v[0], &mask[0], n)
 		}
 	}
@@ -143,32 +155,33 @@ func ones(mask []byte) int {
 	return n
 }
 
+// hasBessel says whether there is a kernel for a region.
+func hasBessel(f BesselFn, region int, l level) bool {
+	switch {
+	case region == besselOther:
+		return false
+	case region < series0 || f == RatioI || f == SlopeI:
+		return true
+	}
+	return l >= avx512 && (f == LogI || f == LogK)
+}
+
 // besselTerms are the terms of the series: of I's and of K's, whose third and
 // fourth regions the trapezoid rule has. They bring the error below 2^−56.
 var besselTerms = [2][4]int{{6, 11, 25, 47}, {6, 14}}
 
-func besselAVX512(region int, second bool, dst, v, x *float64, n int) {
-	if second {
-		switch region {
-		case debye4:
-			debyeK4AVX512(dst, v, x, n)
-		case debye6:
-			debyeK6AVX512(dst, v, x, n)
-		case debye9:
-			debyeK9AVX512(dst, v, x, n)
-		case debye13:
-			debyeK13AVX512(dst, v, x, n)
-		case hankel3:
-			hankelK3AVX512(dst, v, x, n)
-		case hankel20:
-			hankelK20AVX512(dst, v, x, n)
-		case series0, series1:
-			temmeKAVX512(dst, v, x, n, besselTerms[1][region-series0])
-		default:
-			trapezoidKAVX512(dst, v, x, n)
-		}
-		return
+func besselAVX512(region int, f BesselFn, dst, v, x *float64, n int) {
+	switch f {
+	case LogI:
+		logIAVX512(region, dst, v, x, n)
+	case LogK:
+		logKAVX512(region, dst, v, x, n)
+	default:
+		slopeAVX512(region, f, dst, v, x, n)
 	}
+}
+
+func logIAVX512(region int, dst, v, x *float64, n int) {
 	switch region {
 	case debye4:
 		debyeI4AVX512(dst, v, x, n)
@@ -187,9 +200,30 @@ func besselAVX512(region int, second bool, dst, v, x *float64, n int) {
 	}
 }
 
+func logKAVX512(region int, dst, v, x *float64, n int) {
+	switch region {
+	case debye4:
+		debyeK4AVX512(dst, v, x, n)
+	case debye6:
+		debyeK6AVX512(dst, v, x, n)
+	case debye9:
+		debyeK9AVX512(dst, v, x, n)
+	case debye13:
+		debyeK13AVX512(dst, v, x, n)
+	case hankel3:
+		hankelK3AVX512(dst, v, x, n)
+	case hankel20:
+		hankelK20AVX512(dst, v, x, n)
+	case series0, series1:
+		temmeKAVX512(dst, v, x, n, besselTerms[1][region-series0])
+	default:
+		trapezoidKAVX512(dst, v, x, n)
+	}
+}
+
 // chunkAVX2 sorts the places by region and packs with plain code; the series are
 // other's too.
-func (s *besselScratch) chunkAVX2(dst, v, x []float64, second bool, other func(v, x float64) float64) {
+func (s *besselScratch) chunkAVX2(dst, v, x []float64, f BesselFn, other func(v, x float64) float64) {
 	var start [besselRegions + 1]int
 	for i := range dst {
 		r := besselRegion(v[i], x[i])
@@ -210,7 +244,7 @@ func (s *besselScratch) chunkAVX2(dst, v, x []float64, second bool, other func(v
 		switch {
 		case len(places) == 0:
 			continue
-		case r >= series0:
+		case !hasBessel(f, r, avx2):
 			for _, i := range places {
 				dst[i] = other(v[i], x[i])
 			}
@@ -219,31 +253,25 @@ func (s *besselScratch) chunkAVX2(dst, v, x []float64, second bool, other func(v
 		for j, i := range places {
 			s.v[j], s.x[j] = v[i], x[i]
 		}
-		besselAVX2(r, second, &s.v[0], &s.v[0], &s.x[0], len(places))
+		besselAVX2(r, f, &s.v[0], &s.v[0], &s.x[0], len(places))
 		for j, i := range places {
 			dst[i] = s.v[j]
 		}
 	}
 }
 
-func besselAVX2(region int, second bool, dst, v, x *float64, n int) {
-	if second {
-		switch region {
-		case debye4:
-			debyeK4AVX2(dst, v, x, n)
-		case debye6:
-			debyeK6AVX2(dst, v, x, n)
-		case debye9:
-			debyeK9AVX2(dst, v, x, n)
-		case debye13:
-			debyeK13AVX2(dst, v, x, n)
-		case hankel3:
-			hankelK3AVX2(dst, v, x, n)
-		case hankel20:
-			hankelK20AVX2(dst, v, x, n)
-		}
-		return
+func besselAVX2(region int, f BesselFn, dst, v, x *float64, n int) {
+	switch f {
+	case LogI:
+		logIAVX2(region, dst, v, x, n)
+	case LogK:
+		logKAVX2(region, dst, v, x, n)
+	default:
+		slopeAVX2(region, f, dst, v, x, n)
 	}
+}
+
+func logIAVX2(region int, dst, v, x *float64, n int) {
 	switch region {
 	case debye4:
 		debyeI4AVX2(dst, v, x, n)
@@ -257,5 +285,22 @@ func besselAVX2(region int, second bool, dst, v, x *float64, n int) {
 		hankelI3AVX2(dst, v, x, n)
 	case hankel20:
 		hankelI20AVX2(dst, v, x, n)
+	}
+}
+
+func logKAVX2(region int, dst, v, x *float64, n int) {
+	switch region {
+	case debye4:
+		debyeK4AVX2(dst, v, x, n)
+	case debye6:
+		debyeK6AVX2(dst, v, x, n)
+	case debye9:
+		debyeK9AVX2(dst, v, x, n)
+	case debye13:
+		debyeK13AVX2(dst, v, x, n)
+	case hankel3:
+		hankelK3AVX2(dst, v, x, n)
+	case hankel20:
+		hankelK20AVX2(dst, v, x, n)
 	}
 }

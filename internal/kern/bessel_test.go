@@ -21,9 +21,18 @@ var besselBoxes = []struct {
 	{"series, 25", 1e-3, 19, 1.1, 7.9}, {"series, 47", 1e-3, 19, 8.1, 29}, {"all", 1e-2, 1e5, 1e-4, 1e6},
 }
 
-// TestLogBessel: at all lengths and alignments, between guard pages, kernels give
+var besselFns = []struct {
+	name string
+	fn   kern.BesselFn
+	one  func(v, x float64) float64
+}{
+	{"log I", kern.LogI, bessel.LogI}, {"log K", kern.LogK, bessel.LogK}, {"ratio of I", kern.RatioI, bessel.RatioI},
+	{"ratio of K", kern.RatioK, bessel.RatioK}, {"slope of log I", kern.SlopeI, bessel.DLogI}, {"slope of log K", kern.SlopeK, bessel.DLogK},
+}
+
+// TestBessel: at all lengths and alignments, between guard pages, kernels give
 // what single numbers give, and write nothing else.
-func TestLogBessel(t *testing.T) {
+func TestBessel(t *testing.T) {
 	kerntest.Levels(t, func(t *testing.T) {
 		random := rand.New(rand.NewPCG(1, 2))
 		const most = kerntest.MaxLen + 8
@@ -42,12 +51,9 @@ func TestLogBessel(t *testing.T) {
 				if n > 40 && box.name == "all" {
 					v[n/2], x[n/3], x[n/4] = math.NaN(), -1, 0
 				}
-				for _, second := range []bool{false, true} {
-					one := bessel.LogI
-					if second {
-						one = bessel.LogK
-					}
-					if !kern.LogBessel(dst, v, x, second, one) {
+				for _, f := range besselFns {
+					one := f.one
+					if !kern.Bessel(dst, v, x, f.fn, one) {
 						continue
 					}
 					for i := range n {
@@ -55,8 +61,12 @@ func TestLogBessel(t *testing.T) {
 						if dst[i] == want || dst[i] != dst[i] && want != want {
 							continue
 						}
-						if d := math.Abs(dst[i] - want); !(d <= 4e-15*max(math.Abs(want), math.Hypot(v[i], x[i]))) {
-							t.Fatalf("%s, second %v, n = %d: (%v, %v) gives %v, want %v", box.name, second, n, v[i], x[i], dst[i], want)
+						scale := math.Abs(want) // slopes have no zeros
+						if f.fn == kern.LogI || f.fn == kern.LogK {
+							scale = max(scale, math.Hypot(v[i], x[i]))
+						}
+						if d := math.Abs(dst[i] - want); !(d <= 4e-15*scale) {
+							t.Fatalf("%s, %s, n = %d: (%v, %v) gives %v, want %v", box.name, f.name, n, v[i], x[i], dst[i], want)
 						}
 					}
 				}
@@ -65,7 +75,7 @@ func TestLogBessel(t *testing.T) {
 	})
 }
 
-func BenchmarkLogBessel(b *testing.B) {
+func BenchmarkBessel(b *testing.B) {
 	for _, box := range besselBoxes {
 		const n = 4096
 		random := rand.New(rand.NewPCG(1, 2))
@@ -74,10 +84,10 @@ func BenchmarkLogBessel(b *testing.B) {
 			v[i] = box.vLo * math.Pow(box.vHi/box.vLo, random.Float64())
 			x[i] = box.xLo * math.Pow(box.xHi/box.xLo, random.Float64())
 		}
-		for name, second := range map[string]bool{"I": false, "K": true} {
-			b.Run(box.name+"/"+name, func(b *testing.B) {
+		for _, f := range besselFns {
+			b.Run(box.name+"/"+f.name, func(b *testing.B) {
 				for b.Loop() {
-					kern.LogBessel(dst, v, x, second, bessel.LogI)
+					kern.Bessel(dst, v, x, f.fn, f.one)
 				}
 				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/value")
 			})

@@ -34,6 +34,36 @@ func hankelI3AVX2(dst *float64, v *float64, x *float64, n int)
 //go:noescape
 func hankelI20AVX2(dst *float64, v *float64, x *float64, n int)
 
+// debyeRatioI6AVX2 is dst[i] = I_{v+1}/I_v by Debye's expansion with 6 terms, for n elements.
+//
+//go:noescape
+func debyeRatioI6AVX2(dst *float64, v *float64, x *float64, n int)
+
+// debyeSlopeI6AVX2 is dst[i] = (log I)′ by Debye's expansion with 6 terms, for n elements.
+//
+//go:noescape
+func debyeSlopeI6AVX2(dst *float64, v *float64, x *float64, n int)
+
+// debyeRatioI9AVX2 is dst[i] = I_{v+1}/I_v by Debye's expansion with 9 terms, for n elements.
+//
+//go:noescape
+func debyeRatioI9AVX2(dst *float64, v *float64, x *float64, n int)
+
+// debyeSlopeI9AVX2 is dst[i] = (log I)′ by Debye's expansion with 9 terms, for n elements.
+//
+//go:noescape
+func debyeSlopeI9AVX2(dst *float64, v *float64, x *float64, n int)
+
+// debyeRatioI13AVX2 is dst[i] = I_{v+1}/I_v by Debye's expansion with 13 terms, for n elements.
+//
+//go:noescape
+func debyeRatioI13AVX2(dst *float64, v *float64, x *float64, n int)
+
+// debyeSlopeI13AVX2 is dst[i] = (log I)′ by Debye's expansion with 13 terms, for n elements.
+//
+//go:noescape
+func debyeSlopeI13AVX2(dst *float64, v *float64, x *float64, n int)
+
 // debyeK4AVX2 is dst[i] = log K by Debye's expansion with 4 terms, for n elements.
 //
 //go:noescape
@@ -63,6 +93,46 @@ func hankelK3AVX2(dst *float64, v *float64, x *float64, n int)
 //
 //go:noescape
 func hankelK20AVX2(dst *float64, v *float64, x *float64, n int)
+
+// debyeRatioK6AVX2 is dst[i] = K_{v+1}/K_v by Debye's expansion with 6 terms, for n elements.
+//
+//go:noescape
+func debyeRatioK6AVX2(dst *float64, v *float64, x *float64, n int)
+
+// debyeSlopeK6AVX2 is dst[i] = (log K)′ by Debye's expansion with 6 terms, for n elements.
+//
+//go:noescape
+func debyeSlopeK6AVX2(dst *float64, v *float64, x *float64, n int)
+
+// debyeRatioK9AVX2 is dst[i] = K_{v+1}/K_v by Debye's expansion with 9 terms, for n elements.
+//
+//go:noescape
+func debyeRatioK9AVX2(dst *float64, v *float64, x *float64, n int)
+
+// debyeSlopeK9AVX2 is dst[i] = (log K)′ by Debye's expansion with 9 terms, for n elements.
+//
+//go:noescape
+func debyeSlopeK9AVX2(dst *float64, v *float64, x *float64, n int)
+
+// debyeRatioK13AVX2 is dst[i] = K_{v+1}/K_v by Debye's expansion with 13 terms, for n elements.
+//
+//go:noescape
+func debyeRatioK13AVX2(dst *float64, v *float64, x *float64, n int)
+
+// debyeSlopeK13AVX2 is dst[i] = (log K)′ by Debye's expansion with 13 terms, for n elements.
+//
+//go:noescape
+func debyeSlopeK13AVX2(dst *float64, v *float64, x *float64, n int)
+
+// fractionRatioIAVX2 is dst[i] = I_{v+1}/I_v by the continued fraction with that even number of terms, for n elements.
+//
+//go:noescape
+func fractionRatioIAVX2(dst *float64, v *float64, x *float64, n int, terms int)
+
+// fractionSlopeIAVX2 is dst[i] = (log I)′ by the continued fraction with that even number of terms, for n elements.
+//
+//go:noescape
+func fractionSlopeIAVX2(dst *float64, v *float64, x *float64, n int, terms int)
 
 // debyeI4AVX512 is dst[i] = log I by Debye's expansion with 4 terms, for n elements.
 //
@@ -94,6 +164,36 @@ func hankelI3AVX512(dst *float64, v *float64, x *float64, n int)
 //go:noescape
 func hankelI20AVX512(dst *float64, v *float64, x *float64, n int)
 
+// debyeRatioI6AVX512 is dst[i] = I_{v+1}/I_v by Debye's expansion with 6 terms, for n elements.
+//
+//go:noescape
+func debyeRatioI6AVX512(dst *float64, v *float64, x *float64, n int)
+
+// debyeSlopeI6AVX512 is dst[i] = (log I)′ by Debye's expansion with 6 terms, for n elements.
+//
+//go:noescape
+func debyeSlopeI6AVX512(dst *float64, v *float64, x *float64, n int)
+
+// debyeRatioI9AVX512 is dst[i] = I_{v+1}/I_v by Debye's expansion with 9 terms, for n elements.
+//
+//go:noescape
+func debyeRatioI9AVX512(dst *float64, v *float64, x *float64, n int)
+
+// debyeSlopeI9AVX512 is dst[i] = (log I)′ by Debye's expansion with 9 terms, for n elements.
+//
+//go:noescape
+func debyeSlopeI9AVX512(dst *float64, v *float64, x *float64, n int)
+
+// debyeRatioI13AVX512 is dst[i] = I_{v+1}/I_v by Debye's expansion with 13 terms, for n elements.
+//
+//go:noescape
+func debyeRatioI13AVX512(dst *float64, v *float64, x *float64, n int)
+
+// debyeSlopeI13AVX512 is dst[i] = (log I)′ by Debye's expansion with 13 terms, for n elements.
+//
+//go:noescape
+func debyeSlopeI13AVX512(dst *float64, v *float64, x *float64, n int)
+
 // debyeK4AVX512 is dst[i] = log K by Debye's expansion with 4 terms, for n elements.
 //
 //go:noescape
@@ -123,6 +223,46 @@ func hankelK3AVX512(dst *float64, v *float64, x *float64, n int)
 //
 //go:noescape
 func hankelK20AVX512(dst *float64, v *float64, x *float64, n int)
+
+// debyeRatioK6AVX512 is dst[i] = K_{v+1}/K_v by Debye's expansion with 6 terms, for n elements.
+//
+//go:noescape
+func debyeRatioK6AVX512(dst *float64, v *float64, x *float64, n int)
+
+// debyeSlopeK6AVX512 is dst[i] = (log K)′ by Debye's expansion with 6 terms, for n elements.
+//
+//go:noescape
+func debyeSlopeK6AVX512(dst *float64, v *float64, x *float64, n int)
+
+// debyeRatioK9AVX512 is dst[i] = K_{v+1}/K_v by Debye's expansion with 9 terms, for n elements.
+//
+//go:noescape
+func debyeRatioK9AVX512(dst *float64, v *float64, x *float64, n int)
+
+// debyeSlopeK9AVX512 is dst[i] = (log K)′ by Debye's expansion with 9 terms, for n elements.
+//
+//go:noescape
+func debyeSlopeK9AVX512(dst *float64, v *float64, x *float64, n int)
+
+// debyeRatioK13AVX512 is dst[i] = K_{v+1}/K_v by Debye's expansion with 13 terms, for n elements.
+//
+//go:noescape
+func debyeRatioK13AVX512(dst *float64, v *float64, x *float64, n int)
+
+// debyeSlopeK13AVX512 is dst[i] = (log K)′ by Debye's expansion with 13 terms, for n elements.
+//
+//go:noescape
+func debyeSlopeK13AVX512(dst *float64, v *float64, x *float64, n int)
+
+// fractionRatioIAVX512 is dst[i] = I_{v+1}/I_v by the continued fraction with that even number of terms, for n elements.
+//
+//go:noescape
+func fractionRatioIAVX512(dst *float64, v *float64, x *float64, n int, terms int)
+
+// fractionSlopeIAVX512 is dst[i] = (log I)′ by the continued fraction with that even number of terms, for n elements.
+//
+//go:noescape
+func fractionSlopeIAVX512(dst *float64, v *float64, x *float64, n int, terms int)
 
 // seriesIAVX512 is dst[i] = log I by the power series with that many terms, for n elements.
 //

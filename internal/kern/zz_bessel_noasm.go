@@ -22,6 +22,24 @@ func hankelI3AVX2(dst *float64, v *float64, x *float64, n int) { panic(noAssembl
 // hankelI20AVX2 is dst[i] = log I by the expansion in 1/x with 20 terms, for n elements.
 func hankelI20AVX2(dst *float64, v *float64, x *float64, n int) { panic(noAssembly) }
 
+// debyeRatioI6AVX2 is dst[i] = I_{v+1}/I_v by Debye's expansion with 6 terms, for n elements.
+func debyeRatioI6AVX2(dst *float64, v *float64, x *float64, n int) { panic(noAssembly) }
+
+// debyeSlopeI6AVX2 is dst[i] = (log I)′ by Debye's expansion with 6 terms, for n elements.
+func debyeSlopeI6AVX2(dst *float64, v *float64, x *float64, n int) { panic(noAssembly) }
+
+// debyeRatioI9AVX2 is dst[i] = I_{v+1}/I_v by Debye's expansion with 9 terms, for n elements.
+func debyeRatioI9AVX2(dst *float64, v *float64, x *float64, n int) { panic(noAssembly) }
+
+// debyeSlopeI9AVX2 is dst[i] = (log I)′ by Debye's expansion with 9 terms, for n elements.
+func debyeSlopeI9AVX2(dst *float64, v *float64, x *float64, n int) { panic(noAssembly) }
+
+// debyeRatioI13AVX2 is dst[i] = I_{v+1}/I_v by Debye's expansion with 13 terms, for n elements.
+func debyeRatioI13AVX2(dst *float64, v *float64, x *float64, n int) { panic(noAssembly) }
+
+// debyeSlopeI13AVX2 is dst[i] = (log I)′ by Debye's expansion with 13 terms, for n elements.
+func debyeSlopeI13AVX2(dst *float64, v *float64, x *float64, n int) { panic(noAssembly) }
+
 // debyeK4AVX2 is dst[i] = log K by Debye's expansion with 4 terms, for n elements.
 func debyeK4AVX2(dst *float64, v *float64, x *float64, n int) { panic(noAssembly) }
 
@@ -39,6 +57,30 @@ func hankelK3AVX2(dst *float64, v *float64, x *float64, n int) { panic(noAssembl
 
 // hankelK20AVX2 is dst[i] = log K by the expansion in 1/x with 20 terms, for n elements.
 func hankelK20AVX2(dst *float64, v *float64, x *float64, n int) { panic(noAssembly) }
+
+// debyeRatioK6AVX2 is dst[i] = K_{v+1}/K_v by Debye's expansion with 6 terms, for n elements.
+func debyeRatioK6AVX2(dst *float64, v *float64, x *float64, n int) { panic(noAssembly) }
+
+// debyeSlopeK6AVX2 is dst[i] = (log K)′ by Debye's expansion with 6 terms, for n elements.
+func debyeSlopeK6AVX2(dst *float64, v *float64, x *float64, n int) { panic(noAssembly) }
+
+// debyeRatioK9AVX2 is dst[i] = K_{v+1}/K_v by Debye's expansion with 9 terms, for n elements.
+func debyeRatioK9AVX2(dst *float64, v *float64, x *float64, n int) { panic(noAssembly) }
+
+// debyeSlopeK9AVX2 is dst[i] = (log K)′ by Debye's expansion with 9 terms, for n elements.
+func debyeSlopeK9AVX2(dst *float64, v *float64, x *float64, n int) { panic(noAssembly) }
+
+// debyeRatioK13AVX2 is dst[i] = K_{v+1}/K_v by Debye's expansion with 13 terms, for n elements.
+func debyeRatioK13AVX2(dst *float64, v *float64, x *float64, n int) { panic(noAssembly) }
+
+// debyeSlopeK13AVX2 is dst[i] = (log K)′ by Debye's expansion with 13 terms, for n elements.
+func debyeSlopeK13AVX2(dst *float64, v *float64, x *float64, n int) { panic(noAssembly) }
+
+// fractionRatioIAVX2 is dst[i] = I_{v+1}/I_v by the continued fraction with that even number of terms, for n elements.
+func fractionRatioIAVX2(dst *float64, v *float64, x *float64, n int, terms int) { panic(noAssembly) }
+
+// fractionSlopeIAVX2 is dst[i] = (log I)′ by the continued fraction with that even number of terms, for n elements.
+func fractionSlopeIAVX2(dst *float64, v *float64, x *float64, n int, terms int) { panic(noAssembly) }
 
 // debyeI4AVX512 is dst[i] = log I by Debye's expansion with 4 terms, for n elements.
 func debyeI4AVX512(dst *float64, v *float64, x *float64, n int) { panic(noAssembly) }
@@ -58,6 +100,24 @@ func hankelI3AVX512(dst *float64, v *float64, x *float64, n int) { panic(noAssem
 // hankelI20AVX512 is dst[i] = log I by the expansion in 1/x with 20 terms, for n elements.
 func hankelI20AVX512(dst *float64, v *float64, x *float64, n int) { panic(noAssembly) }
 
+// debyeRatioI6AVX512 is dst[i] = I_{v+1}/I_v by Debye's expansion with 6 terms, for n elements.
+func debyeRatioI6AVX512(dst *float64, v *float64, x *float64, n int) { panic(noAssembly) }
+
+// debyeSlopeI6AVX512 is dst[i] = (log I)′ by Debye's expansion with 6 terms, for n elements.
+func debyeSlopeI6AVX512(dst *float64, v *float64, x *float64, n int) { panic(noAssembly) }
+
+// debyeRatioI9AVX512 is dst[i] = I_{v+1}/I_v by Debye's expansion with 9 terms, for n elements.
+func debyeRatioI9AVX512(dst *float64, v *float64, x *float64, n int) { panic(noAssembly) }
+
+// debyeSlopeI9AVX512 is dst[i] = (log I)′ by Debye's expansion with 9 terms, for n elements.
+func debyeSlopeI9AVX512(dst *float64, v *float64, x *float64, n int) { panic(noAssembly) }
+
+// debyeRatioI13AVX512 is dst[i] = I_{v+1}/I_v by Debye's expansion with 13 terms, for n elements.
+func debyeRatioI13AVX512(dst *float64, v *float64, x *float64, n int) { panic(noAssembly) }
+
+// debyeSlopeI13AVX512 is dst[i] = (log I)′ by Debye's expansion with 13 terms, for n elements.
+func debyeSlopeI13AVX512(dst *float64, v *float64, x *float64, n int) { panic(noAssembly) }
+
 // debyeK4AVX512 is dst[i] = log K by Debye's expansion with 4 terms, for n elements.
 func debyeK4AVX512(dst *float64, v *float64, x *float64, n int) { panic(noAssembly) }
 
@@ -75,6 +135,30 @@ func hankelK3AVX512(dst *float64, v *float64, x *float64, n int) { panic(noAssem
 
 // hankelK20AVX512 is dst[i] = log K by the expansion in 1/x with 20 terms, for n elements.
 func hankelK20AVX512(dst *float64, v *float64, x *float64, n int) { panic(noAssembly) }
+
+// debyeRatioK6AVX512 is dst[i] = K_{v+1}/K_v by Debye's expansion with 6 terms, for n elements.
+func debyeRatioK6AVX512(dst *float64, v *float64, x *float64, n int) { panic(noAssembly) }
+
+// debyeSlopeK6AVX512 is dst[i] = (log K)′ by Debye's expansion with 6 terms, for n elements.
+func debyeSlopeK6AVX512(dst *float64, v *float64, x *float64, n int) { panic(noAssembly) }
+
+// debyeRatioK9AVX512 is dst[i] = K_{v+1}/K_v by Debye's expansion with 9 terms, for n elements.
+func debyeRatioK9AVX512(dst *float64, v *float64, x *float64, n int) { panic(noAssembly) }
+
+// debyeSlopeK9AVX512 is dst[i] = (log K)′ by Debye's expansion with 9 terms, for n elements.
+func debyeSlopeK9AVX512(dst *float64, v *float64, x *float64, n int) { panic(noAssembly) }
+
+// debyeRatioK13AVX512 is dst[i] = K_{v+1}/K_v by Debye's expansion with 13 terms, for n elements.
+func debyeRatioK13AVX512(dst *float64, v *float64, x *float64, n int) { panic(noAssembly) }
+
+// debyeSlopeK13AVX512 is dst[i] = (log K)′ by Debye's expansion with 13 terms, for n elements.
+func debyeSlopeK13AVX512(dst *float64, v *float64, x *float64, n int) { panic(noAssembly) }
+
+// fractionRatioIAVX512 is dst[i] = I_{v+1}/I_v by the continued fraction with that even number of terms, for n elements.
+func fractionRatioIAVX512(dst *float64, v *float64, x *float64, n int, terms int) { panic(noAssembly) }
+
+// fractionSlopeIAVX512 is dst[i] = (log I)′ by the continued fraction with that even number of terms, for n elements.
+func fractionSlopeIAVX512(dst *float64, v *float64, x *float64, n int, terms int) { panic(noAssembly) }
 
 // seriesIAVX512 is dst[i] = log I by the power series with that many terms, for n elements.
 func seriesIAVX512(dst *float64, v *float64, x *float64, n int, terms int) { panic(noAssembly) }

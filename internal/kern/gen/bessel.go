@@ -11,8 +11,8 @@ import (
 
 func init() { register("bessel", emitBessel) }
 
-// emitBessel writes log I and log K for arguments of one region, and what sorts
-// arguments by region. Where both are, K has sign −1.
+// emitBessel writes log I, log K and their slopes for arguments of one region, and
+// what sorts arguments by region. Where both are, K has sign −1.
 func emitBessel(a *asm) {
 	a.elem = float64s
 	a.both(func() {
@@ -26,7 +26,13 @@ func emitBessel(a *asm) {
 			for _, terms := range []int{3, 20} {
 				a.hankel(kind.name, kind.sign, terms)
 			}
+			for _, terms := range []int{6, 9, 13} {
+				a.debyeSlope("Ratio"+kind.name, kind.sign, terms)
+				a.debyeSlope("Slope"+kind.name, kind.sign, terms)
+			}
 		}
+		a.fractionI("RatioI")
+		a.fractionI("SlopeI")
 	})
 	a.isa = avx512
 	a.seriesI()
