@@ -81,3 +81,15 @@ func TestBudgetClaims(t *testing.T) {
 		{"predictors rank schedules that they have not seen", lab.Holds, map[string]string{gaussian: random}, lab.Undecided},
 	})
 }
+
+func TestNetworkClaim(t *testing.T) {
+	if testing.Short() {
+		t.Skip("searches on a network")
+	}
+	t.Setenv("ASSAY_CACHE", t.TempDir())
+	set := map[string]string{"nfe": "5,8", "scores": "60", "starts": "4", "truth": "50", "n": "2", "seeds": "1"}
+	judge(t, onNetwork(), set, []claimed{
+		// 4 noises are too few to search on for 8 evaluations; at desk size it holds.
+		{"a searched schedule improves a trained network's samples", lab.HoldsInPart, map[string]string{s3: "DDIM"}, lab.Fails},
+	})
+}

@@ -6,13 +6,14 @@ import (
 	"math"
 	"slices"
 
+	"github.com/assay-lab/assay/diffusion"
 	"github.com/assay-lab/assay/diffusion/search"
 	"github.com/assay-lab/assay/lab"
 	mixture "github.com/assay-lab/assay/papers/fixture-gaussian-mixture"
 )
 
 // Experiments lists the paper's experiments, the main one first.
-func Experiments() []*lab.Experiment { return []*lab.Experiment{found(), budget()} }
+func Experiments() []*lab.Experiment { return []*lab.Experiment{found(), budget(), onNetwork()} }
 
 // The ways to a schedule.
 const (
@@ -142,7 +143,7 @@ const (
 )
 
 // bestStandard is the standard solver with the lowest score.
-func bestStandard(ctx context.Context, sp search.Space, sc search.Scorer[float64]) (best search.Schedule, err error) {
+func bestStandard[T diffusion.Float](ctx context.Context, sp search.Space, sc search.Scorer[T]) (best search.Schedule, err error) {
 	all, err := sp.Baselines()
 	if err != nil {
 		return nil, err

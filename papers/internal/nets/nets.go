@@ -92,7 +92,8 @@ func (t Trial) Labels() []int {
 	return ls
 }
 
-func (t Trial) denoiser() (diffusion.Denoiser[float32], error) {
+// Denoiser is the network under the trial's labels and guidance.
+func (t Trial) Denoiser() (diffusion.Denoiser[float32], error) {
 	if t.Panel == Unguided {
 		return t.Model.Denoiser(nil)
 	}
@@ -103,6 +104,11 @@ func (t Trial) denoiser() (diffusion.Denoiser[float32], error) {
 	return t.Model.Guided(t.Labels(), scale)
 }
 
+// Starts are the states that the trial samples from.
+func (t Trial) Starts() ([]float32, error) {
+	return diffusion.Start[float32](diffusion.Grid{Schedule: t.Model.Schedule}, t.N, t.Model.Len(), diffusion.Seeded(t.Seed))
+}
+
 // Sample runs a sampler with that many steps over the schedule's range.
 func (t Trial) Sample(ctx context.Context, m diffusion.Method, steps int) (diffusion.Solution[float32], error) {
 	return t.SampleOn(ctx, m, steps, diffusion.Spacing{})
@@ -111,7 +117,7 @@ func (t Trial) Sample(ctx context.Context, m diffusion.Method, steps int) (diffu
 // Differentiable is the trial's network as a noise prediction in float64 with a
 // Jacobian by central differences, whose step suits float32.
 func (t Trial) Differentiable() (diffusion.Differentiable, error) {
-	d, err := t.denoiser()
+	d, err := t.Denoiser()
 	if err != nil {
 		return nil, err
 	}
@@ -142,15 +148,15 @@ func Fitted[T any](ctx context.Context, t Trial, name string, recipe any, fit fu
 // SampleOn is Sample on a spacing other than the method's own.
 func (t Trial) SampleOn(ctx context.Context, m diffusion.Method, steps int, spacing diffusion.Spacing) (diffusion.Solution[float32], error) {
 	var none diffusion.Solution[float32]
-	d, err := t.denoiser()
+	d, err := t.Denoiser()
+	if err != nil {
+		return none, err
+	}
+	x, err := t.Starts()
 	if err != nil {
 		return none, err
 	}
 	g := diffusion.Grid{Schedule: t.Model.Schedule, Steps: steps, Spacing: spacing}
-	x, err := diffusion.Start[float32](g, t.N, t.Model.Len(), diffusion.Seeded(t.Seed))
-	if err != nil {
-		return none, err
-	}
 	return diffusion.Solve(ctx, diffusion.Problem[float32]{Model: d, Grid: g, X: x, N: t.N, Noise: diffusion.Seeded(t.Seed)}, m)
 }
 
