@@ -74,6 +74,7 @@ func TestCompareNetwork(t *testing.T) {
 	}
 	for _, tt := range []struct{ args, want string }{
 		{"--label 3 --guidance 3", "guidance 2"},
+		{"--label 3,5 --guidance 2", "samples of label 5"},
 		{"", "guidance 2"},
 		{"--label 3 --guidance 2 --steps 1", "at least 2"},
 	} {

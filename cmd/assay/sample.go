@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -265,7 +266,7 @@ func (f *sampleFlags) withStatistics(d *drawing) (diffusion.Method, error) {
 	if d.labels != nil {
 		guidance = f.guidance
 	}
-	st, err := readStatistics(f.statistics, d.model.Schedule, d.model.Shape, guidance)
+	st, err := readStatistics(f.statistics, d.model.Schedule, d.model.Shape, guidance, d.labels, d.model.Classes)
 	if err != nil {
 		return nil, err
 	}
@@ -273,8 +274,8 @@ func (f *sampleFlags) withStatistics(d *drawing) (diffusion.Method, error) {
 }
 
 // readStatistics reads a file of assay statistics, if it holds for a model with that
-// schedule, shape and guidance.
-func readStatistics(name string, s diffusion.Schedule, shape []int, guidance float64) (*diffusion.Statistics, error) {
+// schedule and shape, asked for those of its classes with that guidance.
+func readStatistics(name string, s diffusion.Schedule, shape []int, guidance float64, labels []int, classes int) (*diffusion.Statistics, error) {
 	file, err := os.Open(name)
 	if err != nil {
 		return nil, usagef("", "--statistics %s: no such file", name)
@@ -284,10 +285,31 @@ func readStatistics(name string, s diffusion.Schedule, shape []int, guidance flo
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	if err := st.Check(s, shape, guidance); err != nil {
+	if err = st.Check(s, shape, guidance); err == nil {
+		err = madeFor(st.Label, labels, classes)
+	}
+	if err != nil {
 		return nil, usagef("Make them with the same --model, --label and --guidance: assay statistics --help", "%s: %v", name, err)
 	}
 	return st.Statistics, nil
+}
+
+// madeFor reports the first label that is not among those of a file of statistics,
+// which says them as users do.
+func madeFor(file string, labels []int, classes int) error {
+	made, err := compare.ParseLabels(file, classes)
+	if err != nil {
+		return fmt.Errorf("statistics of another model: %w", err)
+	}
+	if labels == nil && made != nil {
+		return fmt.Errorf("statistics of label %s: samples are drawn without a label", file)
+	}
+	for _, l := range labels {
+		if !slices.Contains(made, l) {
+			return fmt.Errorf("statistics of label %s: samples of label %d are drawn", cmp.Or(file, "none"), l)
+		}
+	}
+	return nil
 }
 
 // asUsage is for errors about what the user gave.

@@ -135,7 +135,7 @@ func (c *console) searchSchedule(ctx context.Context, f searchFlags) error {
 	sp := search.Space{Noise: s.Schedule, NFE: f.nfe, V3: f.statistics != "", Average: f.average, Implicit: f.implicit}
 	var st *diffusion.Statistics
 	if sp.V3 {
-		if st, err = readStatistics(f.statistics, s.Schedule, s.Shape, condition.Guidance); err != nil {
+		if st, err = readStatistics(f.statistics, s.Schedule, s.Shape, condition.Guidance, condition.Labels, s.Classes); err != nil {
 			return err
 		}
 	}

@@ -35,7 +35,7 @@ func budget() *lab.Experiment {
 		Help:    "The mixture overlap8 on the linear VP schedule. A search is charged for the schedules whose samples it compares with the exact solution; those that a predictor ranks are free. The recurrent network is the paper's predictor.",
 		Cost:    lab.Axis{Name: "schedules scored", Log: true},
 		Quality: lab.Axis{Name: "RMS error", Log: true},
-		Version: 1,
+		Version: 2,
 		Params: []lab.Param{
 			{Name: "scores", Help: "numbers of schedules scored", Kind: lab.Ints, Default: "100,150,200,300,500,1000,1500", At: map[lab.Size]string{lab.Quick: "100,200", lab.Full: "100,150,200,300,500,1000,1500,3000,5000"}, Min: 40, Max: 1000000},
 			{Name: "learned", Help: "the most of them with a predictor", Kind: lab.Int, Default: "500", At: map[lab.Size]string{lab.Quick: "200"}, Min: 120, Max: 1000000},
@@ -106,7 +106,7 @@ func runBudget(ctx context.Context, c lab.Cell) (lab.Outcome, error) {
 		NFE, Starts, Scores int
 		Seed                uint64
 		Version             int
-	}{c.Method, c.Values.Int("nfe"), c.Values.Int("starts"), most, c.Seed, 1}
+	}{c.Method, c.Values.Int("nfe"), c.Values.Int("starts"), most, c.Seed, 2}
 	b, err := cache.Get(ctx, "schedule-search", recipe, func(ctx context.Context) ([]byte, error) {
 		t, err := traceOf(ctx, c, most)
 		if err != nil {
