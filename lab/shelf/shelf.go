@@ -95,6 +95,8 @@ CREATE TABLE jobs (
 ) STRICT;
 CREATE INDEX jobs_state ON jobs (state, n);
 CREATE INDEX jobs_run   ON jobs (run);
+
+CREATE TABLE secrets (name TEXT PRIMARY KEY, secret BLOB NOT NULL) STRICT;
 `}
 
 // Open opens the database at path, and creates it and its folder when absent.
@@ -162,3 +164,20 @@ func (s *Shelf) migrate(ctx context.Context) error {
 
 // now is the clock; tests set it.
 var now = time.Now
+
+// Ping reports whether the database can be read.
+func (s *Shelf) Ping(ctx context.Context) error {
+	var one int
+	return s.db.QueryRowContext(ctx, "SELECT 1 FROM papers LIMIT 1").Scan(&one)
+}
+
+// Secret is the secret of that name, which make makes the first time.
+func (s *Shelf) Secret(ctx context.Context, name string, make func() []byte) (secret []byte, err error) {
+	if _, err := s.db.ExecContext(ctx, "INSERT OR IGNORE INTO secrets VALUES (?, ?)", name, make()); err != nil {
+		return nil, fmt.Errorf("shelf: %w", err)
+	}
+	if err := s.db.QueryRowContext(ctx, "SELECT secret FROM secrets WHERE name = ?", name).Scan(&secret); err != nil {
+		return nil, fmt.Errorf("shelf: %w", err)
+	}
+	return secret, nil
+}

@@ -1,0 +1,68 @@
+"use strict";
+// Charts are drawn from data; a run under way is followed by its events. Without this
+// script pages work, but do not move.
+(() => {
+  const ink = () => getComputedStyle(document.documentElement).getPropertyValue("--faint").trim();
+  const rule = () => getComputedStyle(document.documentElement).getPropertyValue("--line").trim();
+  const number = (v) => v == null ? "–" : Math.abs(v) >= 1e5 || Math.abs(v) < 1e-3 && v !== 0 ? v.toExponential(1) : String(+v.toPrecision(3));
+
+  // ticks are the points' own costs, as many as fit.
+  const ticks = (xs) => { const step = Math.ceil(xs.length / 8); return xs.filter((_, i) => i % step === 0 || i === xs.length - 1); };
+
+  function draw(box, data) {
+    box.replaceChildren();
+    const places = (data || []).map((d) => {
+      const el = document.createElement("section");
+      el.className = "chart";
+      if (d.panel) el.append(Object.assign(document.createElement("h3"), { textContent: d.panel }));
+      box.append(el);
+      return el;
+    });
+    (data || []).forEach((d, i) => drawOne(places[i], d)); // when all have their width
+  }
+
+  function drawOne(el, d) {
+    const say = (text) => el.append(Object.assign(document.createElement("p"), { className: "help lost", textContent: text }));
+    if (!d.budgets || d.budgets.length === 0) return say("No point yet.");
+    const axis = (label) => ({ label, stroke: ink(), grid: { stroke: rule(), width: 1 }, ticks: { stroke: rule(), width: 1 }, values: (u, vs) => vs.map((v) => v == null ? "" : number(v)) });
+    const scale = (log) => log
+      ? { distr: 3, log: 10, range: (u, lo, hi) => [lo / 1.15, hi * 1.15] }
+      : { range: (u, lo, hi) => { const pad = (hi - lo || Math.abs(hi) || 1) * 0.06; return [lo - pad, hi + pad]; } };
+    const width = Math.max(260, el.clientWidth);
+    new uPlot({
+      width, height: Math.round(width * 0.62),
+      scales: { x: { time: false, ...scale(d.logX && d.budgets[0] > 0) }, y: scale(d.logY) },
+      axes: [{ ...axis(d.x), splits: () => ticks(d.budgets) }, { ...axis(d.y), size: 62 }],
+      series: [{ label: d.x, value: (u, v) => number(v) },
+        ...d.series.map((s) => ({ label: s.method, stroke: s.color, width: 2, dash: s.dashed ? [6, 3] : undefined, spanGaps: true, points: { show: true, size: 6 }, value: (u, v) => number(v) }))],
+    }, [d.budgets, ...d.series.map((s) => s.mean)], el);
+    if (d.diverged) say("Diverged somewhere, off the chart there: " + d.diverged.join(", "));
+  }
+
+  document.querySelectorAll("[data-charts]").forEach((box) => {
+    const data = JSON.parse(box.dataset.charts);
+    draw(box, data);
+    let width = box.clientWidth;
+    addEventListener("resize", () => { if (box.clientWidth !== width) { width = box.clientWidth; draw(box, data); } });
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw(box, data));
+  });
+
+  const left = (s) => s <= 0 ? "" : s < 90 ? `, about ${Math.ceil(s)} s left` : `, about ${Math.ceil(s / 60)} min left`;
+  document.querySelectorAll("[data-events]").forEach((box) => {
+    const state = box.querySelector(".state"), bar = box.querySelector("progress"), charts = box.querySelector(".charts");
+    const source = new EventSource(box.dataset.events);
+    let drawn = 0;
+    source.addEventListener("waiting", (e) => {
+      const n = +e.data;
+      state.textContent = n ? `Waiting: ${n} ${n === 1 ? "run" : "runs"} before this one.` : "Waiting.";
+    });
+    source.addEventListener("progress", (e) => {
+      const p = JSON.parse(e.data);
+      bar.max = p.total || 1;
+      bar.value = p.done;
+      state.textContent = `${p.done} of ${p.total} cells${p.failed ? `, ${p.failed} failed` : ""}${left(p.left)}`;
+      if (p.charts && (Date.now() - drawn > 400 || p.done === p.total)) { drawn = Date.now(); draw(charts, p.charts); }
+    });
+    source.addEventListener("end", () => { source.close(); location.replace(box.dataset.job); });
+  });
+})();

@@ -1,0 +1,238 @@
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/assay-lab/assay/lab"
+	"github.com/assay-lab/assay/lab/runner"
+	"github.com/assay-lab/assay/lab/shelf"
+	"github.com/assay-lab/assay/lab/store"
+)
+
+// feedView is the front page.
+type feedView struct {
+	Query  url.Values
+	Cards  []card
+	Next   string // address of the next page
+	Topics []shelf.Count
+	States []lab.Status
+	Spans  []string
+}
+
+// A card is a paper in the feed.
+type card struct {
+	shelf.Paper
+	Spark template.HTML
+	Token string
+}
+
+// spans of time that the feed can be cut to, in days.
+var spans = map[string]int{"day": 1, "week": 7, "month": 31}
+
+var statuses = []lab.Status{lab.Holds, lab.HoldsInPart, lab.Fails, lab.Undecided}
+
+// queryOf reads what of the feed is asked for.
+func queryOf(r *http.Request) (shelf.Query, error) {
+	v := r.URL.Query()
+	q := shelf.Query{
+		Text: v.Get("q"), Order: shelf.Order(v.Get("order")), Topic: v.Get("topic"), Status: v.Get("verdict"),
+		Run: v.Get("run") != "", After: v.Get("after"), Visitor: visitorOf(r),
+	}
+	if len(q.Text) > 200 {
+		return q, bad("The search is %d bytes long: at most 200 are taken.", len(q.Text))
+	}
+	if s := v.Get("since"); s != "" {
+		days, ok := spans[s]
+		if !ok {
+			return q, bad("since = %q: must be day, week or month.", s)
+		}
+		q.Since = time.Now().AddDate(0, 0, -days)
+	}
+	if s := v.Get("limit"); s != "" {
+		n, err := strconv.Atoi(s)
+		if err != nil {
+			return q, bad("limit = %q: must be a number.", s)
+		}
+		q.Limit = n
+	}
+	return q, nil
+}
+
+func (s *Server) feed(w http.ResponseWriter, r *http.Request) error {
+	q, err := queryOf(r)
+	if err != nil {
+		return err
+	}
+	found, err := s.cfg.Shelf.Find(r.Context(), q)
+	if err != nil {
+		return err
+	}
+	view := feedView{Query: r.URL.Query(), States: statuses, Spans: []string{"day", "week", "month"}}
+	for _, p := range found.Papers {
+		c := card{Paper: p, Token: s.token(visitorOf(r))}
+		if p.Runnable {
+			c.Spark = s.status.spark(p.Slug)
+		}
+		view.Cards = append(view.Cards, c)
+	}
+	if found.Next != "" {
+		next := r.URL.Query()
+		next.Set("after", found.Next)
+		view.Next = "/?" + next.Encode()
+	}
+	if r.Header.Get("HX-Request") != "" { // the list alone
+		return s.part(w, r, "feed", "list", view)
+	}
+	if view.Topics, err = s.status.topics(r.Context(), s.cfg.Shelf); err != nil {
+		return err
+	}
+	return s.show(w, r, http.StatusOK, "feed", view)
+}
+
+func (s *Server) vote(w http.ResponseWriter, r *http.Request) error {
+	slug := r.PathValue("slug")
+	up := r.FormValue("up") != "0"
+	votes, err := s.cfg.Shelf.Vote(r.Context(), slug, visitorOf(r), up)
+	if err != nil {
+		return err
+	}
+	if r.Header.Get("HX-Request") != "" {
+		return s.part(w, r, "feed", "vote", card{Paper: shelf.Paper{Slug: slug, Votes: votes, Voted: up}, Token: s.token(visitorOf(r))})
+	}
+	http.Redirect(w, r, "/papers/"+slug, http.StatusSeeOther)
+	return nil
+}
+
+func (s *Server) apiPapers(w http.ResponseWriter, r *http.Request) error {
+	q, err := queryOf(r)
+	if err != nil {
+		return err
+	}
+	found, err := s.cfg.Shelf.Find(r.Context(), q)
+	if err != nil {
+		return err
+	}
+	if found.Papers == nil {
+		found.Papers = []shelf.Paper{}
+	}
+	return writeJSON(w, http.StatusOK, found)
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.WriteHeader(status)
+	_, err = w.Write(append(b, '\n'))
+	return err
+}
+
+// A statusCache keeps what the feed shows of runs and topics.
+type statusCache struct {
+	mu       sync.Mutex
+	sparks   map[string]template.HTML
+	listed   []shelf.Count
+	listedAt time.Time
+}
+
+func (c *statusCache) spark(slug string) template.HTML {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.sparks[slug]
+}
+
+func (c *statusCache) setSpark(slug string, h template.HTML) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.sparks == nil {
+		c.sparks = map[string]template.HTML{}
+	}
+	c.sparks[slug] = h
+}
+
+// topics are counted once a minute.
+func (c *statusCache) topics(ctx context.Context, s *shelf.Shelf) ([]shelf.Count, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if time.Since(c.listedAt) < time.Minute {
+		return c.listed, nil
+	}
+	ts, err := s.Topics(ctx, 60)
+	if err != nil {
+		return nil, err
+	}
+	c.listed, c.listedAt = ts, time.Now()
+	return ts, nil
+}
+
+// noteVerdict shows a finished run on its paper's card.
+func (s *Server) noteVerdict(ctx context.Context, r store.Run) error {
+	slug := slugOf(r.Experiment)
+	e, ok := s.experiment(r.Experiment)
+	if !ok {
+		return nil
+	}
+	run, err := runner.Load(ctx, s.cfg.Store, r.ID, e)
+	if err != nil {
+		return err
+	}
+	var all []lab.Status
+	for _, v := range run.Verdicts {
+		all = append(all, v.Verdict.Status)
+	}
+	s.status.setSpark(slug, spark(run.Curves))
+	return s.cfg.Shelf.SetStatus(ctx, slug, string(together(all)))
+}
+
+// together is one word for several verdicts.
+func together(all []lab.Status) lab.Status {
+	count := map[lab.Status]int{}
+	for _, s := range all {
+		count[s]++
+	}
+	switch decided := len(all) - count[lab.Undecided]; {
+	case decided == 0:
+		return lab.Undecided
+	case count[lab.Holds] == decided:
+		return lab.Holds
+	case count[lab.Fails] == decided:
+		return lab.Fails
+	}
+	return lab.HoldsInPart
+}
+
+func slugOf(experiment string) string {
+	slug, _, _ := strings.Cut(experiment, "/")
+	return slug
+}
+
+// experiment is the experiment of that full name.
+func (s *Server) experiment(name string) (*lab.Experiment, bool) {
+	es := s.cfg.Experiments(slugOf(name))
+	i := slices.IndexFunc(es, func(e *lab.Experiment) bool { return e.Name == name })
+	if i < 0 {
+		return nil, false
+	}
+	return es[i], true
+}
+
+func sortFloats(xs []float64) { slices.Sort(xs) }
+
+func count(n int, one, many string) string {
+	if n == 1 {
+		return fmt.Sprint(n, " ", one)
+	}
+	return fmt.Sprint(n, " ", many)
+}

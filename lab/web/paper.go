@@ -1,0 +1,283 @@
+package web
+
+import (
+	"errors"
+	"fmt"
+	"html/template"
+	"io"
+	"mime/multipart"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/assay-lab/assay/lab"
+	"github.com/assay-lab/assay/lab/shelf"
+	"github.com/assay-lab/assay/lab/store"
+	"github.com/assay-lab/assay/papers"
+)
+
+// paperView is the page of a paper.
+type paperView struct {
+	shelf.Paper
+	Page     *papers.Paper // nil for what feeds bring
+	Forms    []form
+	Runs     []store.Run
+	Related  []papers.Paper
+	Sections []section
+}
+
+type section struct {
+	Title string
+	Text  template.HTML
+}
+
+// A form is an experiment with its parameters.
+type form struct {
+	*lab.Experiment
+	Slug   string
+	Size   lab.Size
+	Open   bool
+	Fields []field
+	Error  string
+}
+
+// A field is a parameter with what was typed.
+type field struct {
+	lab.Param
+	Value string
+	Bytes int64 // an upload's limit
+}
+
+// Hint says what a field takes.
+func (f field) Hint() string {
+	var hints []string
+	if f.Min < f.Max {
+		hints = append(hints, fmt.Sprintf("from %g to %g", f.Min, f.Max))
+	}
+	if f.Kind == lab.Ints || f.Kind == lab.Floats {
+		hints = append(hints, "several with commas")
+	}
+	for _, size := range []lab.Size{lab.Quick, lab.Full} {
+		if v, ok := f.At[size]; ok {
+			hints = append(hints, fmt.Sprintf("%s: %s", size, v))
+		}
+	}
+	return strings.Join(hints, "; ")
+}
+
+func (s *Server) paper(w http.ResponseWriter, r *http.Request) error {
+	return s.showPaper(w, r, http.StatusOK, r.PathValue("slug"), nil)
+}
+
+// showPaper shows a paper; wrong is a form that was sent and could not be taken.
+func (s *Server) showPaper(w http.ResponseWriter, r *http.Request, status int, slug string, wrong *form) error {
+	p, err := s.cfg.Shelf.Paper(r.Context(), slug, visitorOf(r))
+	if errors.Is(err, shelf.ErrNotFound) {
+		return notFound("paper")
+	}
+	if err != nil {
+		return err
+	}
+	view := paperView{Paper: p}
+	if page, ok := papers.Get(slug); ok {
+		view.Page = &page
+		view.Sections = []section{
+			{"What it is for", html(page.For)}, {"How it works", html(page.How)}, {"The claim", html(page.Claim)},
+			{"Pitfalls", html(page.Pitfalls)}, {"How to use it", html(page.Use)},
+		}
+		view.Related = related(page, 4)
+	}
+	for i, e := range s.cfg.Experiments(slug) {
+		f := s.formOf(slug, e)
+		f.Open = i == 0
+		if wrong != nil {
+			if f.Open = wrong.Name == e.Name; f.Open {
+				f = *wrong
+			}
+		}
+		view.Forms = append(view.Forms, f)
+	}
+	if view.Runs, err = s.runsOf(r, slug); err != nil {
+		return err
+	}
+	return s.show(w, r, status, "paper", view)
+}
+
+func html(text string) template.HTML { return template.HTML(papers.HTML(text)) } // which escapes
+
+func (s *Server) formOf(slug string, e *lab.Experiment) form {
+	f := form{Experiment: e, Slug: slug, Size: lab.Quick}
+	for _, p := range e.Params {
+		f.Fields = append(f.Fields, field{Param: p, Bytes: s.cfg.Upper})
+	}
+	return f
+}
+
+// runsOf lists the last runs of a paper.
+func (s *Server) runsOf(r *http.Request, slug string) ([]store.Run, error) {
+	all, err := s.cfg.Store.Runs(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	all = slices.DeleteFunc(all, func(r store.Run) bool { return slugOf(r.Experiment) != slug })
+	return all[:min(len(all), 12)], nil
+}
+
+// related are the papers that share the most topics with a page.
+func related(p papers.Paper, n int) []papers.Paper {
+	all := slices.DeleteFunc(papers.All(), func(q papers.Paper) bool { return q.Slug == p.Slug })
+	shared := func(q papers.Paper) int {
+		k := 0
+		for _, t := range q.Topics {
+			if slices.Contains(p.Topics, t) {
+				k++
+			}
+		}
+		return k
+	}
+	slices.SortStableFunc(all, func(a, b papers.Paper) int { return shared(b) - shared(a) })
+	all = all[:min(n, len(all))]
+	return slices.DeleteFunc(all, func(q papers.Paper) bool { return shared(q) == 0 })
+}
+
+// start queues the run that a form asks for.
+func (s *Server) start(w http.ResponseWriter, r *http.Request) error {
+	slug := r.PathValue("slug")
+	e, ok := s.experiment(r.FormValue("experiment"))
+	if !ok || slugOf(e.Name) != slug {
+		return bad("The paper has no experiment %q.", r.FormValue("experiment"))
+	}
+	f := s.formOf(slug, e)
+	f.Open = true
+	size, err := lab.ParseSize(r.FormValue("size"))
+	if err != nil {
+		return bad("%v", err)
+	}
+	f.Size = size
+	settings := map[string]string{}
+	for i := range f.Fields {
+		p := &f.Fields[i]
+		p.Value = strings.TrimSpace(r.FormValue("set." + p.Name))
+		if p.Kind == lab.Input {
+			path, err := s.upload(r, p.Param)
+			if err != nil {
+				return s.refuse(w, r, f, err)
+			}
+			switch {
+			case path != "":
+				p.Value = path
+			case p.Value != "" && !slices.Contains(p.Choices, p.Value): // never a path that a reader writes
+				return s.refuse(w, r, f, bad("%s = %q: choose one of %s, or upload a file.", p.Name, p.Value, strings.Join(p.Choices, ", ")))
+			}
+		}
+		if p.Value != "" {
+			settings[p.Name] = p.Value
+		}
+	}
+	if err := plan(e, size, settings); err != nil {
+		return s.refuse(w, r, f, bad("%v", err))
+	}
+	j, err := s.queue.add(r.Context(), shelf.Job{Visitor: visitorOf(r), Experiment: e.Name, Size: string(size), Settings: settings})
+	if err != nil {
+		return err
+	}
+	http.Redirect(w, r, "/jobs/"+j.ID, http.StatusSeeOther)
+	return nil
+}
+
+// mostCells bounds the grid that a reader may ask for.
+const mostCells = 20000
+
+// plan checks that settings give a grid of a size that can be run.
+func plan(e *lab.Experiment, size lab.Size, settings map[string]string) error {
+	v, err := e.Resolve(size, settings)
+	if err != nil {
+		return err
+	}
+	grid, err := e.Grid(v)
+	if err != nil {
+		return err
+	}
+	if len(grid) == 0 || len(grid) > mostCells {
+		return fmt.Errorf("these settings make %d cells: must be from 1 to %d", len(grid), mostCells)
+	}
+	return nil
+}
+
+// refuse shows the form again with what is wrong with it.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, f form, err error) error {
+	p := &problem{}
+	if !errors.As(err, &p) {
+		return err
+	}
+	f.Error = p.text
+	return s.showPaper(w, r, p.status, f.Slug, &f)
+}
+
+// upload keeps the file that comes for a parameter, and returns its path; "" for none.
+func (s *Server) upload(r *http.Request, p lab.Param) (string, error) {
+	if r.MultipartForm == nil || len(r.MultipartForm.File["file."+p.Name]) == 0 {
+		return "", nil
+	}
+	h := r.MultipartForm.File["file."+p.Name][0]
+	if h.Size == 0 && h.Filename == "" {
+		return "", nil
+	}
+	name := safeName(h.Filename)
+	if ext := strings.ToLower(filepath.Ext(name)); !slices.Contains(p.Accept, ext) {
+		return "", bad("%s: the file %q is not of a kind that is taken: want %s.", p.Name, name, strings.Join(p.Accept, ", "))
+	}
+	if h.Size > s.cfg.Upper {
+		return "", &problem{http.StatusRequestEntityTooLarge, fmt.Sprintf("%s: the file is %d bytes long: at most %d MB are taken.", p.Name, h.Size, s.cfg.Upper>>20)}
+	}
+	return s.keep(h, name)
+}
+
+// safeName is a file's name without what has a meaning to the file system.
+func safeName(name string) string {
+	name = name[strings.LastIndexAny(name, `/\`)+1:]
+	name = strings.Map(func(r rune) rune {
+		if r < 128 && (r == '.' || r == '-' || r == '_' || '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z') {
+			return r
+		}
+		return '_'
+	}, name)
+	name = strings.TrimLeft(name, ".")
+	if len(name) > 80 {
+		name = name[len(name)-80:]
+	}
+	return name
+}
+
+// keep stores an upload in a folder of its own, named by its content.
+func (s *Server) keep(h *multipart.FileHeader, name string) (path string, err error) {
+	in, err := h.Open()
+	if err != nil {
+		return "", err
+	}
+	defer in.Close()
+	if err := os.MkdirAll(s.cfg.Uploads, 0o700); err != nil {
+		return "", err
+	}
+	dir, err := os.MkdirTemp(s.cfg.Uploads, "up")
+	if err != nil {
+		return "", err
+	}
+	defer func() {
+		if err != nil {
+			os.RemoveAll(dir)
+		}
+	}()
+	path = filepath.Join(dir, name)
+	out, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return "", err
+	}
+	if _, err := io.Copy(out, in); err != nil {
+		out.Close()
+		return "", err
+	}
+	return path, out.Close()
+}

@@ -1,0 +1,354 @@
+package web
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"mime"
+	"net/http"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/assay-lab/assay/lab"
+	"github.com/assay-lab/assay/lab/report"
+	"github.com/assay-lab/assay/lab/runner"
+	"github.com/assay-lab/assay/lab/shelf"
+	"github.com/assay-lab/assay/lab/store"
+)
+
+// jobView is the page of a run that waits or is under way.
+type jobView struct {
+	shelf.Job
+	Title string
+	Slug  string
+	Ahead int
+	Mine  bool
+}
+
+func (s *Server) job(w http.ResponseWriter, r *http.Request) error {
+	j, err := s.cfg.Shelf.Job(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	if j.State == shelf.Done && j.Run != "" {
+		http.Redirect(w, r, "/runs/"+j.Run, http.StatusSeeOther)
+		return nil
+	}
+	view := jobView{Job: j, Slug: slugOf(j.Experiment), Title: j.Experiment, Mine: j.Visitor == visitorOf(r)}
+	if e, ok := s.experiment(j.Experiment); ok {
+		view.Title = e.Title
+	}
+	if j.State == shelf.Queued {
+		if view.Ahead, err = s.queue.ahead(r.Context(), j.ID); err != nil {
+			return err
+		}
+	}
+	return s.show(w, r, http.StatusOK, "job", view)
+}
+
+// events tells of a run under way, as server-sent events: every change, at most four
+// times a second, and its end.
+func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
+	id := r.PathValue("id")
+	if _, err := s.cfg.Shelf.Job(r.Context(), id); err != nil {
+		return err
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Accel-Buffering", "no")
+	control := http.NewResponseController(w)
+	send := func(event string, data []byte) bool {
+		control.SetWriteDeadline(time.Now().Add(10 * time.Second))
+		_, err := fmt.Fprintf(w, "event: %s\ndata: %s\n\n", event, data)
+		return err == nil && control.Flush() == nil
+	}
+	var l *live
+	for {
+		if l == nil {
+			l = s.queue.of(id)
+		}
+		if l == nil {
+			j, err := s.cfg.Shelf.Job(r.Context(), id)
+			if err != nil {
+				return nil
+			}
+			if j.State != shelf.Queued && j.State != shelf.Running {
+				send("end", []byte(`"`+string(j.State)+`"`))
+				return nil
+			}
+			ahead, _ := s.queue.ahead(r.Context(), id)
+			if !send("waiting", fmt.Appendf(nil, "%d", ahead)) || !pause(r, time.Second) {
+				return nil
+			}
+			continue
+		}
+		now, changed := l.look()
+		if !send("progress", now.JSON()) {
+			return nil
+		}
+		if now.Ended { // the job's state says how
+			l = nil
+			continue
+		}
+		select {
+		case <-changed:
+		case <-time.After(10 * time.Second): // still here
+		case <-r.Context().Done():
+			return nil
+		}
+		if !pause(r, 250*time.Millisecond) {
+			return nil
+		}
+	}
+}
+
+func pause(r *http.Request, d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return true
+	case <-r.Context().Done():
+		return false
+	}
+}
+
+// stop ends a run of the reader's own.
+func (s *Server) stop(w http.ResponseWriter, r *http.Request) error {
+	j, err := s.cfg.Shelf.Job(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	if j.Visitor != visitorOf(r) {
+		return &problem{http.StatusForbidden, "Only who started a run can stop it."}
+	}
+	if l := s.queue.of(j.ID); l != nil {
+		l.stop()
+	} else if j.State == shelf.Queued {
+		j.State = shelf.Stopped
+		if err := s.cfg.Shelf.SetJob(r.Context(), j); err != nil {
+			return err
+		}
+	}
+	http.Redirect(w, r, "/jobs/"+j.ID, http.StatusSeeOther)
+	return nil
+}
+
+// runView is the page of a run.
+type runView struct {
+	*runner.Run
+	Slug    string
+	Title   string
+	Axes    string
+	Tables  []table
+	Samples []lab.File
+	Command string
+	Status  lab.Status
+	Charts  []chartData
+}
+
+// A table is a panel: methods over budgets.
+type table struct {
+	Panel   string
+	Budgets []string
+	Rows    []tableRow
+}
+
+type tableRow struct {
+	Method, Color string
+	Cells         []tableCell
+}
+
+type tableCell struct {
+	Text string
+	Best bool
+}
+
+func (s *Server) load(r *http.Request) (*runner.Run, *lab.Experiment, error) {
+	id := r.PathValue("id")
+	recorded, err := s.cfg.Store.Run(r.Context(), id)
+	if errors.Is(err, store.ErrNoRun) || err == nil && recorded.ID != id {
+		return nil, nil, notFound("run")
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	e, _ := s.experiment(recorded.Experiment)
+	run, err := runner.Load(r.Context(), s.cfg.Store, id, e)
+	return run, e, err
+}
+
+func (s *Server) run(w http.ResponseWriter, r *http.Request) error {
+	run, _, err := s.load(r)
+	if err != nil {
+		return err
+	}
+	view := runView{
+		Run: run, Slug: slugOf(run.Experiment), Title: run.Title, Command: command(run),
+		Axes: run.Curves.Quality.Label() + " over " + run.Curves.Cost.Label(), Charts: charts(run.Curves),
+	}
+	var all []lab.Status
+	for _, v := range run.Verdicts {
+		all = append(all, v.Verdict.Status)
+	}
+	view.Status = together(all)
+	view.Tables = tables(run.Curves)
+	for _, res := range run.Results {
+		for _, f := range res.Outcome.Files {
+			if f.Type == "image/png" && len(view.Samples) < 12 {
+				view.Samples = append(view.Samples, lab.File{Name: f.Name, Type: res.Cell.String(), Data: f.Data})
+			}
+		}
+	}
+	return s.show(w, r, http.StatusOK, "run", view)
+}
+
+// command is what gives the same run on a terminal.
+func command(run *runner.Run) string {
+	parts := []string{"assay run", run.Experiment, "--size", string(run.Size)}
+	names := make([]string, 0, len(run.Values))
+	for n := range run.Values {
+		names = append(names, n)
+	}
+	sort.Strings(names)
+	for _, n := range names {
+		if v := run.Values[n]; v != "" {
+			if strings.ContainsAny(v, "/\\") && run.Inputs[n] != "" { // where it lies here is nobody's business
+				v = "FILE"
+			}
+			parts = append(parts, "--set "+shellQuote(n+"="+v))
+		}
+	}
+	return strings.Join(parts, " ")
+}
+
+func shellQuote(s string) string {
+	if strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=.,:/") == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+func tables(c lab.Curves) []table {
+	var out []table
+	for _, panel := range c.Panels() {
+		t := table{Panel: panel}
+		var budgets []float64
+		seen := map[float64]bool{}
+		for _, cv := range c.Curves {
+			for _, p := range cv.Points {
+				if cv.Panel == panel && !seen[p.Budget] {
+					seen[p.Budget] = true
+					budgets = append(budgets, p.Budget)
+				}
+			}
+		}
+		sort.Float64s(budgets)
+		best := make([]float64, len(budgets))
+		for i, b := range budgets {
+			t.Budgets = append(t.Budgets, lab.Digits(b))
+			best[i] = c.Quality.Worst()
+			for _, cv := range c.Curves {
+				if p, ok := cv.At(b); ok && cv.Panel == panel && c.Quality.Beats(p.Mean(), best[i]) {
+					best[i] = p.Mean()
+				}
+			}
+		}
+		for i, m := range c.Methods() {
+			cv, ok := c.Curve(panel, m)
+			if !ok {
+				continue
+			}
+			row := tableRow{Method: m, Color: colorText(i)}
+			for k, b := range budgets {
+				cell := tableCell{Text: "–"}
+				if p, ok := cv.At(b); ok {
+					cell = tableCell{lab.Digits(p.Mean()), p.Mean() == best[k]}
+				}
+				row.Cells = append(row.Cells, cell)
+			}
+			t.Rows = append(t.Rows, row)
+		}
+		out = append(out, t)
+	}
+	return out
+}
+
+// runFile is a download of a run.
+func (s *Server) runFile(w http.ResponseWriter, r *http.Request) error {
+	run, e, err := s.load(r)
+	if err != nil {
+		return err
+	}
+	if e == nil {
+		return notFound("experiment any more")
+	}
+	file := r.PathValue("file")
+	var b bytes.Buffer
+	var kind string
+	switch file {
+	case "curve.png", "curve.svg", "curve.pdf":
+		format := file[len("curve."):]
+		kind = mime.TypeByExtension("." + format)
+		fig, err := report.NewFigure(e, run.Curves)
+		if err != nil {
+			return bad("%v", err)
+		}
+		if err := fig.Write(&b, format); err != nil {
+			return err
+		}
+	case "results.csv":
+		kind = "text/csv; charset=utf-8"
+		err = report.WriteCSV(&b, run.Curves)
+	case "results.json":
+		kind = "application/json"
+		err = report.WriteJSON(&b, report.NewRun(e, run.Values, run.Curves))
+	case "report.md":
+		kind = "text/markdown; charset=utf-8"
+		err = report.WriteMarkdown(&b, report.NewRun(e, run.Values, run.Curves), "curve.png")
+	default:
+		return notFound("file")
+	}
+	if err != nil {
+		return err
+	}
+	h := w.Header()
+	h.Set("Content-Type", kind)
+	if r.URL.Query().Has("download") || !strings.HasPrefix(kind, "image/") {
+		h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": run.ID + "-" + file}))
+	}
+	_, err = w.Write(b.Bytes())
+	return err
+}
+
+func (s *Server) apiRun(w http.ResponseWriter, r *http.Request) error {
+	run, _, err := s.load(r)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, struct {
+		store.Run
+		Curves   lab.Curves      `json:"curves"`
+		Verdicts []runner.Judged `json:"verdicts"`
+	}{run.Run, run.Curves, run.Verdicts})
+}
+
+func (s *Server) apiPaper(w http.ResponseWriter, r *http.Request) error {
+	p, err := s.cfg.Shelf.Paper(r.Context(), r.PathValue("slug"), visitorOf(r))
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, e := range s.cfg.Experiments(p.Slug) {
+		names = append(names, e.Name)
+	}
+	return writeJSON(w, http.StatusOK, struct {
+		shelf.Paper
+		Experiments []string `json:"experiments"`
+	}{p, names})
+}
+
+// Downloads are the files of a run.
+func (runView) Downloads() []string {
+	return []string{"curve.png", "curve.svg", "curve.pdf", "results.csv", "results.json", "report.md"}
+}

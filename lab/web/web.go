@@ -1,0 +1,218 @@
+// Package web is the Daily Papers page: a feed of papers, each of which can be run in
+// place where it is built, with its curve growing as cells finish, and the API behind it.
+package web
+
+import (
+	"context"
+	"crypto/rand"
+	"embed"
+	"errors"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/assay-lab/assay/lab"
+	"github.com/assay-lab/assay/lab/runner"
+	"github.com/assay-lab/assay/lab/shelf"
+	"github.com/assay-lab/assay/lab/store"
+	"github.com/assay-lab/assay/papers"
+)
+
+// Config is what a server is made of.
+type Config struct {
+	Store   *store.Store
+	Shelf   *shelf.Shelf
+	Uploads string // folder of readers' files
+	Log     *slog.Logger
+
+	Runs  int           // runs at once; 0: 1
+	Queue int           // runs that wait at most; 0: 20
+	Jobs  int           // cells of a run at once; 0: one a core
+	Upper int64         // bytes of an uploaded file at most; 0: 64 MB
+	Drain time.Duration // how long open answers may take at the end; 0: 3 s
+
+	// Experiments lists what of a paper can be run; nil: what the catalogue says.
+	Experiments func(slug string) []*lab.Experiment
+}
+
+// A Server answers for the pages. [Server.Serve] starts it.
+type Server struct {
+	cfg    Config
+	key    []byte // signs cookies
+	views  map[string]*template.Template
+	queue  *queue
+	limits *limiter
+	mux    http.Handler
+	status statusCache
+}
+
+//go:embed templates/*.html
+var templateFiles embed.FS
+
+//go:embed assets
+var assetFiles embed.FS
+
+// New makes a server, and puts the catalogue on the shelf.
+func New(ctx context.Context, cfg Config) (*Server, error) {
+	if cfg.Store == nil || cfg.Shelf == nil || cfg.Uploads == "" {
+		return nil, errors.New("web: store, shelf and folder for uploads must be set")
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Experiments == nil {
+		cfg.Experiments = papers.Experiments
+	}
+	cfg.Runs, cfg.Queue = or(cfg.Runs, 1), or(cfg.Queue, 20)
+	cfg.Upper, cfg.Drain = or(cfg.Upper, 64<<20), or(cfg.Drain, 3*time.Second)
+	key, err := cfg.Shelf.Secret(ctx, "cookies", func() []byte {
+		b := make([]byte, 32)
+		rand.Read(b)
+		return b
+	})
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{cfg: cfg, key: key, limits: newLimiter()}
+	s.queue = &queue{server: s, live: map[string]*live{}, wake: make(chan struct{}, 1)}
+	if s.views, err = parseViews(); err != nil {
+		return nil, fmt.Errorf("web: %w", err)
+	}
+	if err := s.stockCatalogue(ctx); err != nil {
+		return nil, err
+	}
+	s.mux = s.routes()
+	return s, nil
+}
+
+func or[T comparable](x, fallback T) T {
+	var zero T
+	if x == zero {
+		return fallback
+	}
+	return x
+}
+
+// stockCatalogue puts the papers of the catalogue on the shelf, and the verdicts of
+// their last runs.
+func (s *Server) stockCatalogue(ctx context.Context) error {
+	var ps []shelf.Paper
+	for _, p := range papers.All() {
+		ps = append(ps, shelf.Paper{
+			Slug: p.Slug, Title: p.Title, Authors: p.Authors, Summary: papers.Plain(p.Summary), Topics: p.Topics, Methods: p.Methods,
+			URL: p.URL(), Published: published(p), Runnable: len(s.cfg.Experiments(p.Slug)) > 0,
+		})
+	}
+	if _, err := s.cfg.Shelf.Put(ctx, ps); err != nil {
+		return err
+	}
+	runs, err := s.cfg.Store.Runs(ctx)
+	if err != nil {
+		return err
+	}
+	seen := map[string]bool{}
+	for _, r := range runs { // the newest first
+		if slug := slugOf(r.Experiment); !seen[slug] && !r.Finished.IsZero() {
+			seen[slug] = true
+			if err := s.noteVerdict(ctx, r); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// published is the month that an arXiv identifier tells, YYMM.NNNNN.
+func published(p papers.Paper) time.Time {
+	if len(p.ArXiv) > 4 {
+		yy, err1 := strconv.Atoi(p.ArXiv[:2])
+		mm, err2 := strconv.Atoi(p.ArXiv[2:4])
+		if err1 == nil && err2 == nil {
+			return time.Date(2000+yy, time.Month(mm), 1, 0, 0, 0, 0, time.UTC)
+		}
+	}
+	return time.Date(p.Year, 1, 1, 0, 0, 0, 0, time.UTC)
+}
+
+// Serve answers on the listener and runs what is queued, until ctx is done. Runs that
+// are under way then go on at the next start.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	worked := make(chan struct{})
+	go func() { defer close(worked); s.queue.work(ctx) }()
+	h := &http.Server{
+		Handler:           s,
+		ReadHeaderTimeout: 5 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+	}
+	served := make(chan error, 1)
+	go func() { served <- h.Serve(l) }()
+	var err error
+	select {
+	case err = <-served:
+		cancel()
+	case <-ctx.Done():
+		drain, stop := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.Drain)
+		defer stop()
+		if h.Shutdown(drain) != nil {
+			h.Close()
+		}
+	}
+	<-worked
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+func (s *Server) routes() http.Handler {
+	mux := http.NewServeMux()
+	static, err := fs.Sub(assetFiles, "assets")
+	if err != nil {
+		panic(err) // it is embedded
+	}
+	mux.Handle("GET /assets/", cached(http.StripPrefix("/assets/", http.FileServerFS(static))))
+	mux.HandleFunc("GET /healthz", s.healthz)
+	page := func(pattern string, h func(w http.ResponseWriter, r *http.Request) error) {
+		mux.Handle(pattern, s.page(h))
+	}
+	page("GET /{$}", s.feed)
+	page("GET /papers/{slug}", s.paper)
+	page("POST /papers/{slug}/vote", s.vote)
+	page("POST /papers/{slug}/runs", s.start)
+	page("GET /jobs/{id}", s.job)
+	page("GET /jobs/{id}/events", s.events)
+	page("POST /jobs/{id}/stop", s.stop)
+	page("GET /runs/{id}", s.run)
+	page("GET /runs/{id}/{file}", s.runFile)
+	page("GET /api/papers", s.apiPapers)
+	page("GET /api/papers/{slug}", s.apiPaper)
+	page("GET /api/runs/{id}", s.apiRun)
+	page("/", func(http.ResponseWriter, *http.Request) error { return notFound("page") })
+	return s.guard(mux)
+}
+
+// ServeHTTP answers one request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
+
+func (s *Server) healthz(w http.ResponseWriter, r *http.Request) {
+	if err := s.cfg.Shelf.Ping(r.Context()); err != nil {
+		http.Error(w, "the database cannot be read", http.StatusServiceUnavailable)
+		return
+	}
+	fmt.Fprintln(w, "ok")
+}
+
+// runnerFor is a runner of one job.
+func (s *Server) runnerFor(progress func(runner.Progress)) *runner.Runner {
+	return &runner.Runner{Store: s.cfg.Store, Jobs: s.cfg.Jobs, Progress: progress}
+}

@@ -1,0 +1,477 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime/multipart"
+	"net"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/assay-lab/assay/lab"
+	"github.com/assay-lab/assay/lab/shelf"
+	"github.com/assay-lab/assay/lab/store"
+)
+
+// toy is an experiment of the catalogue's first built paper that takes no time, or as
+// long as its parameter says.
+func toy() *lab.Experiment {
+	return &lab.Experiment{
+		Name: "pndm/toy", Title: "A toy: error over steps", Help: "Nothing & <nobody>.",
+		Cost: lab.Axis{Name: "NFE"}, Quality: lab.Axis{Name: "error", Log: true},
+		Params: []lab.Param{
+			{Name: "wait", Help: "milliseconds a cell", Kind: lab.Int, Default: "0", Min: 0, Max: 10000},
+			{Name: "cells", Help: "how many", Kind: lab.Int, Default: "4", Min: 1, Max: 1000000},
+			{Name: "model", Help: "a model", Kind: lab.Input, Default: "builtin:one", Choices: []string{"builtin:one"}, Accept: []string{".csv"}},
+			{Name: "fail", Help: "fails", Kind: lab.Bool, Default: "false"},
+		},
+		Grid: func(v lab.Values) (cs []lab.Cell, err error) {
+			for i := range v.Int("cells") {
+				cs = append(cs, lab.Cell{Method: "<b>bold</b>", Budget: float64(i + 1), Values: v})
+			}
+			return cs, nil
+		},
+		Run: func(ctx context.Context, c lab.Cell) (lab.Outcome, error) {
+			select {
+			case <-time.After(time.Duration(c.Values.Int("wait")) * time.Millisecond):
+			case <-ctx.Done():
+				return lab.Outcome{}, ctx.Err()
+			}
+			if c.Values.Bool("fail") {
+				return lab.Outcome{}, errors.New("on purpose")
+			}
+			return lab.Outcome{Cost: c.Budget, Quality: 1 / c.Budget}, nil
+		},
+		Claims: []lab.Claim{{Name: "it falls", Text: "The error falls.", Judge: lab.All(lab.Less(lab.At("", "<b>bold</b>", 2), lab.At("", "<b>bold</b>", 1)))}},
+	}
+}
+
+// A site is a running server with one reader.
+type site struct {
+	*testing.T
+	*Server
+	url    string
+	client *http.Client
+	stop   func()
+}
+
+func configIn(t *testing.T, dir string) Config {
+	st, _, err := store.Open(t.Context(), filepath.Join(dir, "runs.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { st.Close() })
+	sh, err := shelf.Open(t.Context(), filepath.Join(dir, "papers.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { sh.Close() })
+	return Config{Store: st, Shelf: sh, Uploads: filepath.Join(dir, "uploads"), Upper: 1 << 20, Drain: 200 * time.Millisecond,
+		Experiments: func(slug string) []*lab.Experiment {
+			if slug == "pndm" {
+				return []*lab.Experiment{toy()}
+			}
+			return nil
+		}}
+}
+
+func serve(t *testing.T, cfg Config) *site {
+	t.Helper()
+	s, err := New(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(ctx, l) }()
+	stopped := false
+	stop := func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+	}
+	t.Cleanup(stop)
+	jar, _ := cookiejar.New(nil)
+	return &site{t, s, "http://" + l.Addr().String(), &http.Client{Jar: jar, Timeout: 20 * time.Second}, stop}
+}
+
+func (s *site) get(path string) (int, string) {
+	s.Helper()
+	r, err := s.client.Get(s.url + path)
+	if err != nil {
+		s.Fatal(err)
+	}
+	defer r.Body.Close()
+	b, err := io.ReadAll(r.Body)
+	if err != nil {
+		s.Fatal(err)
+	}
+	return r.StatusCode, string(b)
+}
+
+var tokenField = regexp.MustCompile(`name="token" value="([^"]+)"`)
+
+func (s *site) token() string {
+	s.Helper()
+	_, page := s.get("/papers/pndm")
+	m := tokenField.FindStringSubmatch(page)
+	if m == nil {
+		s.Fatalf("no token in the page:\n%s", page)
+	}
+	return m[1]
+}
+
+// post sends a form, with the files if any, and returns the answer's status, place
+// and text.
+func (s *site) post(path string, fields map[string]string, files map[string][2]string) (int, string, string) {
+	s.Helper()
+	var b bytes.Buffer
+	w := multipart.NewWriter(&b)
+	for k, v := range fields {
+		w.WriteField(k, v)
+	}
+	for k, f := range files {
+		p, err := w.CreateFormFile(k, f[0])
+		if err != nil {
+			s.Fatal(err)
+		}
+		io.WriteString(p, f[1])
+	}
+	w.Close()
+	c := *s.client
+	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	r, err := c.Post(s.url+path, w.FormDataContentType(), &b)
+	if err != nil {
+		s.Fatal(err)
+	}
+	defer r.Body.Close()
+	text, _ := io.ReadAll(r.Body)
+	return r.StatusCode, r.Header.Get("Location"), string(text)
+}
+
+func (s *site) begin(fields map[string]string, files map[string][2]string) string {
+	s.Helper()
+	all := map[string]string{"token": s.token(), "experiment": "pndm/toy", "size": "quick"}
+	for k, v := range fields {
+		all[k] = v
+	}
+	status, to, text := s.post("/papers/pndm/runs", all, files)
+	if status != http.StatusSeeOther {
+		s.Fatalf("status %d:\n%s", status, text)
+	}
+	return to
+}
+
+// wait follows a job to its run's page.
+func (s *site) wait(job string) (run, page string) {
+	s.Helper()
+	for range 400 {
+		r, err := s.client.Get(s.url + job)
+		if err != nil {
+			s.Fatal(err)
+		}
+		b, _ := io.ReadAll(r.Body)
+		r.Body.Close()
+		if p := r.Request.URL.Path; strings.HasPrefix(p, "/runs/") {
+			return p, string(b)
+		}
+		if strings.Contains(string(b), `role="alert"`) {
+			s.Fatalf("failed:\n%s", b)
+		}
+		time.Sleep(25 * time.Millisecond)
+	}
+	s.Fatal("the run does not end")
+	return "", ""
+}
+
+// TestRunInPlace: a paper is found, run, and its verdict shown, on its page and in the
+// feed; the run can be had in all formats.
+func TestRunInPlace(t *testing.T) {
+	s := serve(t, configIn(t, t.TempDir()))
+	if _, page := s.get("/?q=pseudo+numerical"); !strings.Contains(page, `href="/papers/pndm"`) {
+		t.Errorf("the search does not find it:\n%s", page)
+	}
+	run, page := s.wait(s.begin(nil, nil))
+	for _, want := range []string{"verdict-holds", "it falls", "&lt;b&gt;bold", "assay run pndm/toy --size quick", "0.500"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the run's page lacks %q", want)
+		}
+	}
+	if strings.Contains(page, "<b>bold") {
+		t.Error("a method's name is not escaped")
+	}
+	for file, begins := range map[string]string{"curve.png": "\x89PNG", "curve.svg": "<?xml", "curve.pdf": "%PDF", "results.csv": "panel,", "results.json": "{", "report.md": "#"} {
+		if status, text := s.get(run + "/" + file); status != 200 || !strings.HasPrefix(text, begins) {
+			t.Errorf("%s: status %d, %.20q", file, status, text)
+		}
+	}
+	if _, feed := s.get("/?verdict=holds"); !strings.Contains(feed, "/papers/pndm") {
+		t.Error("the feed does not know the verdict")
+	}
+	var got struct{ Verdicts []struct{ Claim string } }
+	if _, text := s.get("/api" + run); json.Unmarshal([]byte(text), &got) != nil || len(got.Verdicts) != 1 {
+		t.Errorf("API: %s", text)
+	}
+}
+
+// TestEvents: the page is told of every cell and of the end.
+func TestEvents(t *testing.T) {
+	s := serve(t, configIn(t, t.TempDir()))
+	job := s.begin(map[string]string{"set.wait": "100", "set.cells": "6"}, nil)
+	r, err := s.client.Get(s.url + job + "/events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	b, _ := io.ReadAll(r.Body)
+	text := string(b)
+	if !strings.HasSuffix(text, "event: end\ndata: \"done\"\n\n") || !strings.Contains(text, `"done":6,"total":6`) || strings.Count(text, "event: progress") < 2 {
+		t.Errorf("%s", text)
+	}
+}
+
+// TestGoesOn: a run that the server's end interrupts goes on at the next start.
+func TestGoesOn(t *testing.T) {
+	dir := t.TempDir()
+	first := serve(t, configIn(t, dir))
+	job := first.begin(map[string]string{"set.wait": "60", "set.cells": "30"}, nil)
+	for range 200 {
+		if r, err := first.cfg.Store.Runs(t.Context()); err == nil && len(r) == 1 && r[0].Done > 2 {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	first.stop()
+	second := serve(t, configIn(t, dir))
+	run, _ := second.wait(job)
+	r, err := second.cfg.Store.Run(t.Context(), strings.TrimPrefix(run, "/runs/"))
+	if err != nil || r.Done != 30 || r.Failed != 0 {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// TestStop: only who began a run stops it.
+func TestStop(t *testing.T) {
+	s := serve(t, configIn(t, t.TempDir()))
+	job := s.begin(map[string]string{"set.wait": "5000"}, nil)
+	other := *s
+	jar, _ := cookiejar.New(nil)
+	other.client = &http.Client{Jar: jar}
+	if status, _, _ := other.post(job+"/stop", map[string]string{"token": other.token()}, nil); status != http.StatusForbidden {
+		t.Errorf("another reader: status %d", status)
+	}
+	if status, _, _ := s.post(job+"/stop", map[string]string{"token": s.token()}, nil); status != http.StatusSeeOther {
+		t.Errorf("status %d", status)
+	}
+	for range 200 {
+		if _, page := s.get(job); strings.Contains(page, "was stopped") {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Error("it goes on")
+}
+
+// TestUploads: files of the right kind are taken under a name that cannot leave their
+// folder; a reader never names a path.
+func TestUploads(t *testing.T) {
+	cfg := configIn(t, t.TempDir())
+	s := serve(t, cfg)
+	s.wait(s.begin(nil, map[string][2]string{"file.model": {`..\../../x/<script>.csv`, "1,2\n"}}))
+	kept, _ := filepath.Glob(filepath.Join(cfg.Uploads, "*", "*"))
+	if len(kept) != 1 || filepath.Base(kept[0]) != "_script_.csv" {
+		t.Errorf("kept %q", kept)
+	}
+	for _, tt := range []struct {
+		name   string
+		fields map[string]string
+		files  map[string][2]string
+		status int
+		want   string
+	}{
+		{"kind", nil, map[string][2]string{"file.model": {"x.exe", "MZ"}}, 400, "want .csv"},
+		{"path", map[string]string{"set.model": "/etc/passwd"}, nil, 400, "upload a file"},
+		{"too large", nil, map[string][2]string{"file.model": {"x.csv", strings.Repeat("x", 3<<20)}}, 413, "at most"},
+		{"bound", map[string]string{"set.wait": "-1"}, nil, 400, "wait"},
+		{"grid", map[string]string{"set.cells": "1000000"}, nil, 400, "cells"},
+		{"script", map[string]string{"set.wait": "<script>alert(1)</script>"}, nil, 400, "&lt;script&gt;"},
+		{"experiment", map[string]string{"experiment": "deis/x"}, nil, 400, "no experiment"},
+		{"size", map[string]string{"size": "huge"}, nil, 400, "huge"},
+	} {
+		all := map[string]string{"token": s.token(), "experiment": "pndm/toy", "size": "quick"}
+		for k, v := range tt.fields {
+			all[k] = v
+		}
+		status, _, text := s.post("/papers/pndm/runs", all, tt.files)
+		if status != tt.status || !strings.Contains(text, tt.want) || strings.Contains(text, "<script>alert") {
+			t.Errorf("%s: status %d, want %d and %q in\n%s", tt.name, status, tt.status, tt.want, text)
+		}
+	}
+}
+
+// TestForgery: forms of other sites and without a token of the reader's own do nothing.
+func TestForgery(t *testing.T) {
+	s := serve(t, configIn(t, t.TempDir()))
+	token := s.token()
+	if status, _, _ := s.post("/papers/pndm/vote", map[string]string{"up": "1"}, nil); status != http.StatusForbidden {
+		t.Errorf("no token: %d", status)
+	}
+	if status, _, _ := s.post("/papers/pndm/vote", map[string]string{"up": "1", "token": strings.Repeat("A", len(token))}, nil); status != http.StatusForbidden {
+		t.Errorf("false token: %d", status)
+	}
+	r, _ := http.NewRequest("POST", s.url+"/papers/pndm/vote", strings.NewReader(url.Values{"up": {"1"}, "token": {token}}.Encode()))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Origin", "https://evil.example")
+	if a, err := s.client.Do(r); err != nil || a.StatusCode != http.StatusForbidden {
+		t.Errorf("another site: %v, %v", a, err)
+	}
+	for range 2 { // one vote a reader
+		if status, _, _ := s.post("/papers/pndm/vote", map[string]string{"up": "1", "token": token}, nil); status != http.StatusSeeOther {
+			t.Errorf("status %d", status)
+		}
+	}
+	if p, _ := s.cfg.Shelf.Paper(t.Context(), "pndm", ""); p.Votes != 1 {
+		t.Errorf("%d votes", p.Votes)
+	}
+	s.client.Jar.SetCookies(mustURL(s.url), []*http.Cookie{{Name: cookieName, Value: "ADMIN.forged", Path: "/"}})
+	if _, page := s.get("/papers/pndm"); tokenField.FindStringSubmatch(page)[1] == token {
+		t.Error("a forged cookie keeps its token")
+	}
+}
+
+func mustURL(s string) *url.URL {
+	u, err := url.Parse(s)
+	if err != nil {
+		panic(err)
+	}
+	return u
+}
+
+// TestHostilePapers: what feeds bring is shown as text.
+func TestHostilePapers(t *testing.T) {
+	s := serve(t, configIn(t, t.TempDir()))
+	const evil = `"><script>alert(1)</script><img src=x onerror=alert(1)>`
+	if _, err := s.cfg.Shelf.Put(t.Context(), []shelf.Paper{{Slug: "evil", Title: evil, Summary: evil, Authors: []string{evil}, Topics: []string{evil},
+		URL: "javascript:alert(1)", Source: "feed", Published: time.Now()}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/", "/papers/evil", "/?q=" + url.QueryEscape(evil), "/?topic=" + url.QueryEscape(evil)} {
+		_, page := s.get(path)
+		for _, bad := range []string{"<script>alert", "<img src=x", `href="javascript:`} {
+			if strings.Contains(page, bad) {
+				t.Errorf("%s has %s", path, bad)
+			}
+		}
+	}
+}
+
+func TestRequests(t *testing.T) {
+	s := serve(t, configIn(t, t.TempDir()))
+	for _, tt := range []struct {
+		path   string
+		status int
+		want   string
+	}{
+		{"/healthz", 200, "ok"},
+		{"/nowhere", 404, "Not here"},
+		{"/papers/nobody", 404, "no such paper"},
+		{"/runs/nothing", 404, "no such run"},
+		{"/jobs/nothing", 404, "no such"},
+		{"/papers/..%2f..%2fetc%2fpasswd", 404, "no such paper"},
+		{"/assets/../web.go", 404, ""},
+		{"/assets/style.css", 200, "--paper"},
+		{"/?order=sideways", 400, "must be date or trend"},
+		{"/?since=year", 400, "day, week or month"},
+		{"/?after=!!", 400, "no page ended there"},
+		{"/?limit=x", 400, "must be a number"},
+		{"/?q=" + strings.Repeat("x", 300), 400, "at most 200"},
+		{"/api/papers?limit=2", 200, `"next"`},
+		{"/api/papers?limit=1000", 400, `"error"`},
+		{"/api/papers/deis", 200, `"slug":"deis"`},
+		{"/api/papers/nobody", 404, `"error"`},
+	} {
+		status, text := s.get(tt.path)
+		if status != tt.status || !strings.Contains(text, tt.want) {
+			t.Errorf("%s: status %d, want %d and %q in %.300s", tt.path, status, tt.status, tt.want, text)
+		}
+	}
+	r, err := s.client.Get(s.url + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Body.Close()
+	if p := r.Header.Get("Content-Security-Policy"); strings.Contains(p, "unsafe") || !strings.Contains(p, "default-src 'none'") {
+		t.Errorf("policy %q", p)
+	}
+}
+
+// TestPagesHoldThePolicy: no page has a script or a style of its own.
+func TestPagesHoldThePolicy(t *testing.T) {
+	s := serve(t, configIn(t, t.TempDir()))
+	run, _ := s.wait(s.begin(nil, nil))
+	inline := regexp.MustCompile(`(?i)<script(?:\s+[^>]*)?>[^<]|<style|\sstyle=|\son[a-z]+=`)
+	for _, path := range []string{"/", "/papers/pndm", run, "/nowhere"} {
+		if _, page := s.get(path); inline.MatchString(page) {
+			t.Errorf("%s: %s", path, inline.FindString(page))
+		}
+	}
+}
+
+// TestLimits: an address that asks too much is told to wait.
+func TestLimits(t *testing.T) {
+	cfg := configIn(t, t.TempDir())
+	s, err := New(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := 0
+	for range readBurst + 50 {
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest("GET", "/healthz", nil)
+		r.RemoteAddr = "203.0.113.9:1234"
+		s.ServeHTTP(w, r)
+		last = w.Code
+	}
+	if last != http.StatusTooManyRequests {
+		t.Errorf("status %d", last)
+	}
+}
+
+// TestQueueIsBounded: more than so many runs do not wait.
+func TestQueueIsBounded(t *testing.T) {
+	cfg := configIn(t, t.TempDir())
+	cfg.Queue = 2
+	s := serve(t, cfg)
+	refused := 0
+	for i := range 5 {
+		status, _, _ := s.post("/papers/pndm/runs", map[string]string{"token": s.token(), "experiment": "pndm/toy", "size": "quick", "set.wait": fmt.Sprint(5000 + i)}, nil)
+		if status == 503 {
+			refused++
+		}
+	}
+	if refused != 2 {
+		t.Errorf("%d of 5 are refused, want 2", refused)
+	}
+	os.RemoveAll(cfg.Uploads)
+}
