@@ -12,7 +12,7 @@ import (
 )
 
 func (c *console) papersCommand() *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "papers [WORDS...]",
 		Short: "List the papers, or search them",
 		Long: `papers lists the catalogue. With words it lists the papers in which every word
@@ -32,6 +32,8 @@ occurs: in title, methods, topics, authors or summary, the best match first.`,
 			return papers.ListHits(c.out, hits, c.width, c.color)
 		},
 	}
+	cmd.AddCommand(c.syncCommand())
+	return cmd
 }
 
 func (c *console) showCommand() *cobra.Command {

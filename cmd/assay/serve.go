@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/assay-lab/assay/internal/cache"
-	"github.com/assay-lab/assay/lab/shelf"
 	"github.com/assay-lab/assay/lab/web"
 )
 
@@ -66,7 +65,7 @@ func (c *console) serve(ctx context.Context, f serveFlags) error {
 		return err
 	}
 	defer st.Close()
-	sh, err := shelf.Open(ctx, filepath.Join(dir, "papers.db"))
+	sh, err := openShelf(ctx)
 	if err != nil {
 		return err
 	}
