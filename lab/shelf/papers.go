@@ -139,6 +139,18 @@ func (s *Shelf) Paper(ctx context.Context, slug, visitor string) (Paper, error) 
 	return p.Paper, nil
 }
 
+// SlugOf is the slug of the paper with that web address.
+func (s *Shelf) SlugOf(ctx context.Context, url string) (slug string, err error) {
+	err = s.db.QueryRowContext(ctx, "SELECT slug FROM papers WHERE url = ?", url).Scan(&slug)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", fmt.Errorf("shelf: paper at %q: %w", url, ErrNotFound)
+	}
+	if err != nil {
+		return "", fmt.Errorf("shelf: %w", err)
+	}
+	return slug, nil
+}
+
 // SetStatus records the verdict of a paper's last run; "" for none.
 func (s *Shelf) SetStatus(ctx context.Context, slug, status string) error {
 	if _, err := s.db.ExecContext(ctx, "UPDATE papers SET status = ? WHERE slug = ? AND status <> ?", status, slug, status); err != nil {

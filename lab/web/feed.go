@@ -27,6 +27,7 @@ type feedView struct {
 	Topics []shelf.Count
 	States []lab.Status
 	Spans  []string
+	Token  string
 }
 
 // A card is a paper in the feed.
@@ -77,7 +78,7 @@ func (s *Server) feed(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	view := feedView{Query: r.URL.Query(), States: statuses, Spans: []string{"day", "week", "month"}}
+	view := feedView{Token: s.token(visitorOf(r)), Query: r.URL.Query(), States: statuses, Spans: []string{"day", "week", "month"}}
 	for _, p := range found.Papers {
 		c := card{Paper: p, Token: s.token(visitorOf(r))}
 		if p.Runnable {
@@ -108,6 +109,28 @@ func (s *Server) vote(w http.ResponseWriter, r *http.Request) error {
 	}
 	if r.Header.Get("HX-Request") != "" {
 		return s.part(w, r, "feed", "vote", card{Paper: shelf.Paper{Slug: slug, Votes: votes, Voted: up}, Token: s.token(visitorOf(r))})
+	}
+	http.Redirect(w, r, "/papers/"+slug, http.StatusSeeOther)
+	return nil
+}
+
+// submit adds the paper that a reader names by its arXiv identifier or address.
+func (s *Server) submit(w http.ResponseWriter, r *http.Request) error {
+	id := strings.TrimSpace(r.FormValue("id"))
+	if id == "" || len(id) > 300 {
+		return bad("Which paper? Give its arXiv identifier, such as 2211.01095, or its address there.")
+	}
+	p, err := s.cfg.Lookup(r.Context(), id)
+	if err != nil {
+		s.cfg.Log.Info("submission", "id", id, "err", err)
+		return bad("%v", err)
+	}
+	if _, err := s.cfg.Shelf.Put(r.Context(), []shelf.Paper{p}); err != nil {
+		return err
+	}
+	slug, err := s.cfg.Shelf.SlugOf(r.Context(), p.URL) // the catalogue may have it
+	if err != nil {
+		return err
 	}
 	http.Redirect(w, r, "/papers/"+slug, http.StatusSeeOther)
 	return nil

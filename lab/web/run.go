@@ -79,7 +79,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 				return nil
 			}
 			ahead, _ := s.queue.ahead(r.Context(), id)
-			if !send("waiting", fmt.Appendf(nil, "%d", ahead)) || !pause(r, time.Second) {
+			if !send("waiting", fmt.Appendf(nil, "%d", ahead)) || !pause(r, 250*time.Millisecond) {
 				return nil
 			}
 			continue

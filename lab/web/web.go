@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/assay-lab/assay/lab"
+	"github.com/assay-lab/assay/lab/feeds"
 	"github.com/assay-lab/assay/lab/runner"
 	"github.com/assay-lab/assay/lab/shelf"
 	"github.com/assay-lab/assay/lab/store"
@@ -35,6 +36,9 @@ type Config struct {
 	Jobs  int           // cells of a run at once; 0: one a core
 	Upper int64         // bytes of an uploaded file at most; 0: 64 MB
 	Drain time.Duration // how long open answers may take at the end; 0: 3 s
+
+	// Lookup finds a paper that a reader submits; nil: at arXiv.
+	Lookup func(ctx context.Context, id string) (shelf.Paper, error)
 
 	// Experiments lists what of a paper can be run; nil: what the catalogue says.
 	Experiments func(slug string) []*lab.Experiment
@@ -67,6 +71,9 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	}
 	if cfg.Experiments == nil {
 		cfg.Experiments = papers.Experiments
+	}
+	if cfg.Lookup == nil {
+		cfg.Lookup = func(ctx context.Context, id string) (shelf.Paper, error) { return feeds.Lookup(ctx, nil, id) }
 	}
 	cfg.Runs, cfg.Queue = or(cfg.Runs, 1), or(cfg.Queue, 20)
 	cfg.Upper, cfg.Drain = or(cfg.Upper, 64<<20), or(cfg.Drain, 3*time.Second)
@@ -187,6 +194,7 @@ func (s *Server) routes() http.Handler {
 	}
 	page("GET /{$}", s.feed)
 	page("GET /papers/{slug}", s.paper)
+	page("POST /papers", s.submit)
 	page("POST /papers/{slug}/vote", s.vote)
 	page("POST /papers/{slug}/runs", s.start)
 	page("GET /jobs/{id}", s.job)

@@ -238,7 +238,7 @@ func TestRunInPlace(t *testing.T) {
 // TestEvents: the page is told of every cell and of the end.
 func TestEvents(t *testing.T) {
 	s := serve(t, configIn(t, t.TempDir()))
-	job := s.begin(map[string]string{"set.wait": "100", "set.cells": "6"}, nil)
+	job := s.begin(map[string]string{"set.wait": "100", "set.cells": "20"}, nil)
 	r, err := s.client.Get(s.url + job + "/events")
 	if err != nil {
 		t.Fatal(err)
@@ -246,7 +246,7 @@ func TestEvents(t *testing.T) {
 	defer r.Body.Close()
 	b, _ := io.ReadAll(r.Body)
 	text := string(b)
-	if !strings.HasSuffix(text, "event: end\ndata: \"done\"\n\n") || !strings.Contains(text, `"done":6,"total":6`) || strings.Count(text, "event: progress") < 2 {
+	if !strings.HasSuffix(text, "event: end\ndata: \"done\"\n\n") || !strings.Contains(text, `"done":20,"total":20`) || strings.Count(text, "event: progress") < 2 {
 		t.Errorf("%s", text)
 	}
 }
@@ -382,6 +382,29 @@ func TestHostilePapers(t *testing.T) {
 			if strings.Contains(page, bad) {
 				t.Errorf("%s has %s", path, bad)
 			}
+		}
+	}
+}
+
+// TestSubmit: a paper that is named is on its page; one that is not there is said so.
+func TestSubmit(t *testing.T) {
+	cfg := configIn(t, t.TempDir())
+	cfg.Lookup = func(_ context.Context, id string) (shelf.Paper, error) {
+		if id != "2601.00001" {
+			return shelf.Paper{}, fmt.Errorf("arXiv has no paper %s", id)
+		}
+		return shelf.Paper{Slug: "arxiv-2601.00001", Title: "New", URL: "https://arxiv.org/abs/2601.00001", Source: "arxiv", Published: time.Now()}, nil
+	}
+	s := serve(t, cfg)
+	if status, to, _ := s.post("/papers", map[string]string{"token": s.token(), "id": " 2601.00001 "}, nil); status != http.StatusSeeOther || to != "/papers/arxiv-2601.00001" {
+		t.Errorf("status %d, %q", status, to)
+	}
+	if _, page := s.get("/papers/arxiv-2601.00001"); !strings.Contains(page, "cannot run it") {
+		t.Error("it is not said that it cannot be run")
+	}
+	for id, want := range map[string]string{"": "Which paper?", "<script>": "no paper &lt;script&gt;"} {
+		if status, _, text := s.post("/papers", map[string]string{"token": s.token(), "id": id}, nil); status != 400 || !strings.Contains(text, want) {
+			t.Errorf("%q: status %d, want %q in\n%s", id, status, want, text)
 		}
 	}
 }
