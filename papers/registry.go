@@ -30,7 +30,7 @@ type entry struct {
 // papers (fixture-gaussian-mixture, ...), to what is built of them. Whether a
 // paper can be run is read from here and nowhere else.
 var registry = map[string]entry{
-	"bdia":                     {nil, bdia.Case},
+	"bdia":                     {bdia.Experiments, bdia.Case},
 	"dc-solver":                {dcsolver.Experiments, dcsolver.Case},
 	"deis":                     {deis.Experiments, deis.Case},
 	"dpm-solver-pp":            {dpmsolverpp.Experiments, dpmsolverpp.Case},
