@@ -101,7 +101,7 @@ func (tp *Tape) Invert(a Accuracy) (*Inverse, error) {
 	}
 	inv := s.inverse()
 	if e := inv.Error(unit); !(e <= tol) {
-		return nil, fmt.Errorf("diffusion: the inverse of %d steps multiplies rounding errors by up to %.2g: from a rounding unit of %.2g to %.2g, beyond the tolerance of %g: take fewer steps, a gamma nearer to 1, or states of higher precision",
+		return nil, fmt.Errorf("diffusion: the inverse of %d steps multiplies rounding errors by up to %.2g: from a rounding unit of %.2g to %.2g, beyond the tolerance of %.2g: take fewer steps, a gamma nearer to 1, or states of higher precision",
 			tp.Steps(), inv.Growth, unit, e, tol)
 	}
 	return inv, nil
