@@ -491,3 +491,56 @@ func (s scribble) Trace(t *diffusion.Tracer, g diffusion.Grid) error {
 	t.Return(regs[len(regs)-1], regs[len(regs)-2])
 	return nil
 }
+
+// split makes a two-step method's step in two passes.
+type split struct{}
+
+func (split) Trace(t *diffusion.Tracer, g diffusion.Grid) error {
+	ls, err := g.Levels(g.Steps)
+	if err != nil {
+		return err
+	}
+	before := t.Input()
+	x := t.Step(before.Mul(.5).Add(.1, t.Eval(before, ls[0], diffusion.Noise)), ls[1])
+	for i := 1; i < g.Steps; i++ {
+		v := t.Let(before.Mul(.75).Add(.25, x))
+		before, x = x, t.Step(v.Mul(.5).Add(.1, t.Eval(x, ls[i], diffusion.Noise)), ls[i+1])
+	}
+	t.Return(x)
+	return nil
+}
+
+// TestInverseSplitSteps: a pivot is the product of all that a step divides by, and the
+// step undone is the one that the divisions are in, wherever in it they are.
+func TestInverseSplitSteps(t *testing.T) {
+	p := problem[float64](t, 6, 2)
+	env := diffusion.Env[float64]{Model: p.Model}
+	tp := withPair(t, trace(t, split{}, p.Grid, diffusion.Noise))
+	inv := inverse(t, tp, diffusion.Accuracy{})
+	if !slices.Equal(inv.Undoes, []int{5, 4, 3, 2, 1}) || !slices.Equal(inv.Pivots, []float64{.375, .375, .375, .375, .375}) {
+		t.Errorf("undoes %v with pivots %v", inv.Undoes, inv.Pivots)
+	}
+	if d := farthest(run(t, inv.Tape, env, p.N, run(t, tp, env, p.N, p.X)...)[0], p.X); d > 1e-12 {
+		t.Errorf("comes back %.2g away", d)
+	}
+}
+
+// tells returns, beside the state, what its prediction was.
+type tells struct{}
+
+func (tells) Trace(t *diffusion.Tracer, g diffusion.Grid) error {
+	x := t.Input()
+	at := g.Schedule.At(g.Start)
+	e := t.Eval(x, at, diffusion.Noise)
+	x = t.Step(x.Add(.1, e), at)
+	t.Return(x, t.Let(x.Add(2, e)))
+	return nil
+}
+
+// TestInverseAsks: a prediction is asked for again, never solved for: what divides by
+// the small weight of a prediction would be no inverse in finite precision.
+func TestInverseAsks(t *testing.T) {
+	if _, err := trace(t, tells{}, problem[float64](t, 1, 1).Grid, diffusion.Noise).Invert(diffusion.Accuracy{}); err == nil || !strings.Contains(err.Error(), "asks the model at a state") {
+		t.Errorf("a prediction that could be solved for: error %v", err)
+	}
+}
