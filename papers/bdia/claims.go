@@ -9,15 +9,20 @@ import (
 // retraced are the values of γ that the claims on inversion speak of.
 var retraced = []float64{0.9, 0.96, 1}
 
+// worst is the largest error of a round trip.
+func worst(panel, method string, steps float64) lab.Term {
+	return lab.MetricAt(panel, method, steps, largest)
+}
+
 func inversionClaims() []lab.Claim {
 	const n = 50
-	ddim := lab.At(fromNoise, ddimInversion, n)
+	ddim := worst(fromNoise, ddimInversion, n)
 	calls := func(method string) lab.Term { return lab.MetricAt(fromNoise, method, n, calls) }
 	exact := []lab.Predicate{lab.AtLeast(ddim, lab.Number(1e-2))}
 	var answers []lab.Predicate
 	for _, gamma := range retraced {
 		name := bdiaName(gamma)
-		exact = append(exact, lab.AtMost(lab.At(fromNoise, name, n), lab.Number(1e-9)), lab.AtMost(calls(name), calls(ddimInversion)))
+		exact = append(exact, lab.AtMost(worst(fromNoise, name, n), lab.Number(1e-9)), lab.AtMost(calls(name), calls(ddimInversion)))
 		answers = append(answers, lab.AtMost(lab.MetricAt(fromNoise, name, n, response), lab.Number(0.1)))
 	}
 	bits := lab.AtMost(lab.MetricAt(fromNoise, bdiaName(1), n, onLattice), lab.Number(0))
@@ -44,7 +49,7 @@ func inversionClaims() []lab.Claim {
 			Text: "A sample that is walked to noise over 50 steps and made again from the noise alone is missed by more than 1e-3 on average, even with γ = 1; from the pair it comes back within 1e-9.",
 			Judge: lab.All(
 				lab.AtLeast(lab.MetricAt(fromClean, one, n, meanError), lab.Number(1e-3)),
-				lab.AtMost(lab.At(fromClean, bdiaName(1), n), lab.Number(1e-9))),
+				lab.AtMost(worst(fromClean, bdiaName(1), n), lab.Number(1e-9))),
 		},
 	}
 }
@@ -106,10 +111,10 @@ func digitsClaims() []lab.Claim {
 					continue
 				}
 				n := slices.MaxFunc(cv.Points, func(a, b lab.Point) int { return int(a.Budget - b.Budget) }).Budget
-				ps = append(ps, lab.AtLeast(lab.At(panel, ddimInversion, n), lab.Number(1e-2)))
+				ps = append(ps, lab.AtLeast(worst(panel, ddimInversion, n), lab.Number(1e-2)))
 				for _, gamma := range []float64{0.96, 1} {
 					name := bdiaName(gamma)
-					ps = append(ps, lab.AtMost(lab.At(panel, name, n), lab.Number(1e-5)),
+					ps = append(ps, lab.AtMost(worst(panel, name, n), lab.Number(1e-5)),
 						lab.AtMost(lab.MetricAt(panel, name, n, inSingle), lab.Number(1e-3)),
 						lab.AtMost(lab.MetricAt(panel, name, n, changedPix), lab.Number(0)))
 				}

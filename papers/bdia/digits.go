@@ -19,9 +19,9 @@ func digits() *lab.Experiment {
 	return &lab.Experiment{
 		Name:    "bdia/digits",
 		Title:   "Real digits to noise and back, on a trained network",
-		Help:    "Digits that the network has not seen are walked to noise under their own label and made again from what the method keeps, with states in double precision; the network computes in single. The error is the largest of a pixel, in units of [−1, 1], in which a gray level of 8 bits is 0.008.",
+		Help:    "Digits that the network has not seen are walked to noise under their own label and made again from what the method keeps, with states in double precision; the network computes in single. Quality is −log₁₀ of the largest error of a pixel, in units of [−1, 1], in which a gray level of 8 bits is 0.008.",
 		Cost:    mixture.NFE,
-		Quality: tripError,
+		Quality: digitsBack,
 		Budget:  "steps",
 		Params: append(nets.Params(),
 			lab.Param{Name: "guidance", Help: "guidance scales, a panel each", Kind: lab.Floats, Default: "1,3", At: map[lab.Size]string{lab.Quick: "1"}, Min: 0, Max: 100},
@@ -107,8 +107,8 @@ func runDigits(ctx context.Context, c lab.Cell) (lab.Outcome, error) {
 	if err != nil {
 		return diverged(err)
 	}
-	o := lab.Outcome{Cost: float64(calls), Quality: farthest(again, wide), Metrics: map[string]float64{
-		meanSq: meanSquare(noise), changedPix: float64(changed(again, wide)) / float64(n)}}
+	o := tripOutcome(calls, farthest(again, wide), map[string]float64{
+		meanSq: meanSquare(noise), changedPix: float64(changed(again, wide)) / float64(n)})
 	if _, ok := gammaOf(c.Method); ok && !strings.HasSuffix(c.Method, noiseAlone) {
 		single, err := newTrip(c.Method, model, g)
 		if err != nil {

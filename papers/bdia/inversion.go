@@ -17,6 +17,7 @@ const (
 
 // Further figures of a round trip.
 const (
+	largest    = "largest error"
 	meanError  = "mean error"
 	predicted  = "predicted error"          // of rounding
 	calls      = "evaluations"              // there and back
@@ -29,16 +30,25 @@ const (
 
 const nudge = 1e-6 // the size of that change
 
-var tripError = lab.Axis{Name: "largest error", Log: true}
+// digitsBack is the axis of round trips: errors from 10⁻¹⁶ to 10²⁷ fit no picture.
+var digitsBack = lab.Axis{Name: "digits that come back", Better: lab.Higher}
+
+// tripOutcome is what a round trip is worth: of its largest error, the decimal digits
+// before it.
+func tripOutcome(calls int, worst float64, metrics map[string]float64) lab.Outcome {
+	metrics[largest] = worst
+	digits := -math.Log10(max(worst, diffusion.Unit[float64]()))
+	return lab.Outcome{Cost: float64(calls), Quality: max(0, digits), Metrics: metrics}
+}
 
 // inversion asks how exactly a run can be retraced.
 func inversion() *lab.Experiment {
 	return &lab.Experiment{
 		Name:    "bdia/inversion",
-		Title:   "There and back: the error of retracing a run",
-		Help:    "A mixture of three Gaussians on the linear VP schedule, steps evenly in time, in double precision. One panel goes from noise to a sample and back, keeping what the method keeps (BDIA the last two states, EDICT both chains); the other from a sample to noise and back, also with BDIA's second state thrown away.",
+		Title:   "There and back: how exactly a run is retraced",
+		Help:    "A mixture of three Gaussians on the linear VP schedule, steps evenly in time, in double precision. One panel goes from noise to a sample and back, keeping what the method keeps (BDIA the last two states, EDICT both chains); the other from a sample to noise and back, also with BDIA's second state thrown away. Quality is −log₁₀ of the largest error, 0 where that is 1 or more.",
 		Cost:    mixture.NFE,
-		Quality: tripError,
+		Quality: digitsBack,
 		Budget:  "steps",
 		Params: []lab.Param{
 			gammaParam("0.5,0.9,0.96,1"),
@@ -123,8 +133,8 @@ func runInversion(ctx context.Context, c lab.Cell) (lab.Outcome, error) {
 		if err != nil {
 			return diverged(err)
 		}
-		return lab.Outcome{Cost: float64(calls), Quality: farthest(again, clean),
-			Metrics: map[string]float64{meanError: meanDistance(again, clean, t.N), meanSq: meanSquare(noise)}}, nil
+		return tripOutcome(calls, farthest(again, clean), map[string]float64{
+			meanError: meanDistance(again, clean, t.N), meanSq: meanSquare(noise)}), nil
 	}
 	z, err := t.Starts()
 	if err != nil {
@@ -144,9 +154,9 @@ func (tr *trip[T]) outcome(ctx context.Context, z []T, n int, model diffusion.Di
 	if err != nil {
 		return diverged(err)
 	}
-	cost := float64(tr.forth.NFE() + tr.back.NFE())
-	o := lab.Outcome{Cost: cost, Quality: farthest(home, z), Metrics: map[string]float64{
-		meanError: meanDistance(home, z, n), calls: cost, predicted: tr.rounding}}
+	cost := tr.forth.NFE() + tr.back.NFE()
+	o := tripOutcome(cost, farthest(home, z), map[string]float64{
+		meanError: meanDistance(home, z, n), calls: float64(cost), predicted: tr.rounding})
 	o.Metrics[response], err = tr.response(ctx, kept, home, z, n, model)
 	if err != nil {
 		return diverged(err)
@@ -161,7 +171,7 @@ func (tr *trip[T]) outcome(ctx context.Context, z []T, n int, model diffusion.Di
 // diverged is the outcome of a way back that blew up.
 func diverged(err error) (lab.Outcome, error) {
 	if _, ok := err.(*diffusion.DivergedError); ok {
-		return lab.Outcome{Cost: math.NaN(), Quality: math.NaN()}, nil
+		return lab.Outcome{Cost: math.NaN(), Quality: 0, Metrics: map[string]float64{largest: math.Inf(1)}}, nil
 	}
 	return lab.Outcome{}, err
 }
