@@ -116,3 +116,12 @@ func TestRefuses(t *testing.T) {
 		t.Error("more digits than there are unseen ones are given")
 	}
 }
+
+// In part: the picture moves further than by DDIM's inversion, see the page.
+func TestEditingClaim(t *testing.T) {
+	e := editing()
+	labtest.Claim(t, e, e.Claims[0].Name, map[string]string{"steps": "20", "n": "4"}, lab.HoldsInPart,
+		map[string]string{bdiaName(0.96): coupling}, lab.Fails)
+	labtest.Claim(t, e, e.Claims[0].Name, map[string]string{"steps": "20", "n": "4"}, lab.HoldsInPart,
+		map[string]string{ddimInversion: coupling}, lab.Holds)
+}

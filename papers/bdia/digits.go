@@ -36,8 +36,8 @@ func digits() *lab.Experiment {
 			if err != nil {
 				return nil, err
 			}
-			if !slices.Equal(m.Shape, []int{1, 28, 28}) {
-				return nil, fmt.Errorf("model = %s: digits of shape [1 28 28] are no samples of shape %v", v.Text("model"), m.Shape)
+			if err := takesDigits(m); err != nil {
+				return nil, err
 			}
 			for _, panel := range nets.Panels(m, v.Floats("guidance")) {
 				cells = append(cells, tripCells(v, panel, true)...)
@@ -47,6 +47,13 @@ func digits() *lab.Experiment {
 		Run:    runDigits,
 		Claims: digitsClaims(),
 	}
+}
+
+func takesDigits(m *network.Model) error {
+	if !slices.Equal(m.Shape, []int{1, 28, 28}) {
+		return fmt.Errorf("model = %s: digits of shape [1 28 28] are no samples of shape %v", m.Name, m.Shape)
+	}
+	return nil
 }
 
 // realDigits are n digits that the shipped network was not trained on, and their

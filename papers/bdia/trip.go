@@ -35,14 +35,15 @@ var anyError = diffusion.Accuracy{Tolerance: math.Inf(1)}
 type trip[T diffusion.Float] struct {
 	name        string
 	model       diffusion.Denoiser[T]
-	grid        diffusion.Grid // from noise to data
+	makes       diffusion.Denoiser[T] // makes samples of noise; another than model edits
+	grid        diffusion.Grid        // from noise to data
 	forth, back *diffusion.Tape
 	rounding    float64 // error predicted of the way back, 0 for the approximate ones
 	chains      int     // states that both ways take
 }
 
 func newTrip[T diffusion.Float](name string, model diffusion.Denoiser[T], g diffusion.Grid) (tr *trip[T], err error) {
-	tr = &trip[T]{name: name, model: model, grid: g, chains: 1}
+	tr = &trip[T]{name: name, model: model, makes: model, grid: g, chains: 1}
 	o := diffusion.TraceOptions{Predicts: model.Predicts()}
 	var inv *diffusion.Inverse
 	switch m, isBDIA := gammaOf(name); {
@@ -111,18 +112,18 @@ func (tr *trip[T]) homeward(ctx context.Context, kept [][]T, n int, start []T) (
 	return out[0], nil
 }
 
-// regenerate walks a clean sample to noise and makes it again.
+// regenerate walks a clean sample to noise by model, and makes it again by makes.
 func (tr *trip[T]) regenerate(ctx context.Context, clean []T, n int) (noise, again []T, calls int, err error) {
 	var out [][]T
 	m, isBDIA := gammaOf(tr.name)
 	p := diffusion.Problem[T]{Model: tr.model, Grid: tr.grid, X: clean, N: n}
 	switch {
 	case isBDIA:
-		a := anyError
-		pair, err := diffusion.InvertClean(ctx, p, m, a)
+		pair, err := diffusion.InvertClean(ctx, p, m, anyError)
 		if err != nil {
 			return nil, nil, 0, err
 		}
+		p.Model = tr.makes
 		if strings.HasSuffix(tr.name, noiseAlone) {
 			p.X = pair.Noise
 			s, err := diffusion.Solve(ctx, p, m)
@@ -141,7 +142,7 @@ func (tr *trip[T]) regenerate(ctx context.Context, clean []T, n int) (noise, aga
 		return nil, nil, 0, err
 	}
 	noise = out[0]
-	if out, err = diffusion.Run(ctx, tr.forth, tr.env(), n, out...); err != nil {
+	if out, err = diffusion.Run(ctx, tr.forth, diffusion.Env[T]{Model: tr.makes}, n, out...); err != nil {
 		return nil, nil, 0, err
 	}
 	return noise, out[0], tr.back.NFE() + tr.forth.NFE(), nil
