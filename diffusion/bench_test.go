@@ -3,9 +3,11 @@ package diffusion_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/assay-lab/assay/diffusion"
+	"github.com/assay-lab/assay/internal/kern"
 )
 
 // identity is a model that costs one copy, so that what is left of a step is the
@@ -33,7 +35,14 @@ func BenchmarkStep(b *testing.B) {
 				copy(dst, x)
 			}
 		})
-		for _, name := range []string{"ddim", "dpmpp-2m"} {
+		b.Run(fmt.Sprintf("%s/three reads and a write", size.name), func(b *testing.B) { // BDIA's least
+			c, xs := []float32{.5, .3, .2}, [][]float32{x, slices.Clone(x), slices.Clone(x)}
+			b.SetBytes(int64(16 * len(x)))
+			for b.Loop() {
+				kern.Comb(dst, c, xs)
+			}
+		})
+		for _, name := range []string{"ddim", "dpmpp-2m", "bdia-ddim"} {
 			m, err := diffusion.MethodNamed(name)
 			if err != nil {
 				b.Fatal(err)

@@ -207,14 +207,26 @@ func TableauNamed(name string) (Tableau, error) {
 	return Tableau{}, fmt.Errorf("diffusion: tableau %q is unknown", name)
 }
 
-// Trace writes the method down. The step to σ = 0 is Euler's.
-func (m RhoRK) Trace(t *Tracer, g Grid) error {
+// tableau is the method's own, checked.
+func (m RhoRK) tableau() (Tableau, error) {
 	tab := m.Tableau
 	if tab.B == nil {
 		tab = Tableaux[1]
 	}
 	if len(tab.A) != len(tab.B) || len(tab.C) != len(tab.B) {
-		return fmt.Errorf("diffusion: tableau %q has %d rows, %d weights and %d nodes: want as many of each", tab.Name, len(tab.A), len(tab.B), len(tab.C))
+		return tab, fmt.Errorf("diffusion: tableau %q has %d rows, %d weights and %d nodes: want as many of each", tab.Name, len(tab.A), len(tab.B), len(tab.C))
+	}
+	if tab.C[0] != 0 {
+		return tab, fmt.Errorf("diffusion: tableau %q starts at node %g: an explicit method starts at 0", tab.Name, tab.C[0])
+	}
+	return tab, nil
+}
+
+// Trace writes the method down. The step to σ = 0 is Euler's.
+func (m RhoRK) Trace(t *Tracer, g Grid) error {
+	tab, err := m.tableau()
+	if err != nil {
+		return err
 	}
 	ls, err := g.Levels(g.Steps)
 	if err != nil {
@@ -223,37 +235,42 @@ func (m RhoRK) Trace(t *Tracer, g Grid) error {
 	x := t.Input()
 	for i := range g.Steps {
 		from, to := ls[i], ls[i+1]
-		if to.Sigma == 0 {
-			x = t.Step(transfer(x, t.Eval(x, from, Noise), from, to), to)
-			break
+		e := t.Eval(x, from, Noise)
+		if to.Sigma > 0 {
+			e = t.Let(e)
 		}
-		d := rho(to) - rho(from)
-		slopes := make([]Vec, len(tab.B))
-		sum := func(at Level, weights []float64) Vec { // α·(x_i/α_i + Δρ·Σ w·slope)
-			v := x.Mul(at.Alpha / from.Alpha)
-			for j, w := range weights {
-				if w != 0 {
-					v = v.Add(at.Alpha*d*w, slopes[j])
-				}
-			}
-			return v
-		}
-		for s, c := range tab.C {
-			at := from
-			switch {
-			case c == 1:
-				at = to
-			case c != 0:
-				at = g.at(-math.Log(rho(from) + c*d))
-			}
-			y := x
-			if s > 0 {
-				y = sum(at, tab.A[s])
-			}
-			slopes[s] = t.Let(t.Eval(y, at, Noise))
-		}
-		x = t.Step(sum(to, tab.B), to)
+		x = t.Step(tab.step(t, g, x, e, from, to), to)
 	}
 	t.Return(x)
 	return nil
+}
+
+// step goes from x, where the noise prediction is e, to another level.
+func (tab Tableau) step(t *Tracer, g Grid, x, e Vec, from, to Level) Vec {
+	if to.Sigma == 0 {
+		return transfer(x, e, from, to)
+	}
+	d := rho(to) - rho(from)
+	slopes := make([]Vec, len(tab.B))
+	slopes[0] = e
+	sum := func(at Level, weights []float64) Vec { // α·(x_i/α_i + Δρ·Σ w·slope)
+		v := x.Mul(at.Alpha / from.Alpha)
+		for j, w := range weights {
+			if w != 0 {
+				v = v.Add(at.Alpha*d*w, slopes[j])
+			}
+		}
+		return v
+	}
+	for s := 1; s < len(tab.C); s++ {
+		at := from
+		switch c := tab.C[s]; {
+		case c == 1:
+			at = to
+		case c != 0:
+			at = g.at(-math.Log(rho(from) + c*d))
+		}
+		slopes[s] = t.Let(t.Eval(sum(at, tab.A[s]), at, Noise))
+	}
+	return sum(to, tab.B)
 }

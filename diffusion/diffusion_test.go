@@ -168,6 +168,11 @@ func formOf(m diffusion.Method) diffusion.Prediction {
 	switch m := m.(type) {
 	case diffusion.DDIM:
 		return diffusion.Data
+	case diffusion.BDIA:
+		if m.Base == nil {
+			return diffusion.Data
+		}
+		return formOf(m.Base.(diffusion.Method))
 	case diffusion.DPMSolver:
 		if m.Form == diffusion.DataForm {
 			return diffusion.Data

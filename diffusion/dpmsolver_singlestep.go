@@ -100,8 +100,12 @@ func (m DPMSolver) innerLevels(g Grid, from, to Level, order int) ([]Level, erro
 // (order 2) and, after DPM-Solver's appendix, order 3. From the same evaluations
 // it forms the update of one order less.
 func (m DPMSolver) singlestepUpdate(t *Tracer, x Vec, from, to Level, inner []Level) (next, lower Vec) {
+	return m.singlestepFrom(t, x, t.Eval(x, from, m.Form.prediction()), from, to, inner)
+}
+
+// singlestepFrom is singlestepUpdate where the prediction m0 at x is known.
+func (m DPMSolver) singlestepFrom(t *Tracer, x, m0 Vec, from, to Level, inner []Level) (next, lower Vec) {
 	want := m.Form.prediction()
-	m0 := t.Eval(x, from, want)
 	if to.Sigma == 0 {
 		return m.clean(t, x, m0, from), nil
 	}

@@ -42,6 +42,10 @@ var methods = []NamedMethod{
 	{"rho-kutta", "ρ3Kutta-DEIS: three evaluations a step", RhoRK{Tableau: Tableaux[3]}},
 	{"unipc", "UniPC-3 (bh1), Zhao et al. 2023: predictor–corrector, order 3", UniPC{}},
 	{"unipc-bh2", "UniPC-3 (bh2)", UniPC{BH: BH2}},
+	{"bdia-ddim", "BDIA-DDIM, Zhang et al. 2024, γ = 1: second order from 40 steps on; can be inverted exactly", BDIA{}},
+	{"bdia-ddim-half", "BDIA-DDIM with γ = 0.5: for some 10 steps", BDIA{Gamma: 0.5}},
+	{"bdia-edm", "BDIA-EDM, γ = 1: Heun's method with the backward slope reused; two evaluations a step", BDIA{Base: RhoRK{}}},
+	{"bdia-dpmpp-2s", "BDIA over DPM-Solver++(2S), γ = 0.5: two evaluations a step", BDIA{Base: DPMSolver{Mode: Singlestep}, Gamma: 0.5}},
 }
 
 // MethodNamed returns the method of that name.

@@ -37,8 +37,14 @@ func Run[T Float](ctx context.Context, tp *Tape, e Env[T], n int, inputs ...[]T)
 	for i := range x.buf {
 		x.buf[i] = make([]T, size)
 	}
+	if tp.lattice > 0 {
+		x.states = tp.states()
+	}
 	for i, r := range tp.Inputs {
 		copy(x.reg(r), inputs[i])
+		if tp.lattice > 0 {
+			x.toLattice(x.reg(r))
+		}
 	}
 	for _, r := range tp.ones {
 		for i, one := 0, x.reg(r); i < size; i++ {
@@ -110,6 +116,8 @@ type executor[T Float] struct {
 	cs    []T // operands of the Comb at hand
 	xs    [][]T
 	css   [][]T // its coefficients in a stacked tape
+
+	states []bool // of a tape on a lattice: the registers of states
 }
 
 func (x *executor[T]) reg(r Reg) []T { return x.buf[x.tp.slot[r]] }
@@ -124,6 +132,12 @@ func (x *executor[T]) run(ctx context.Context) error {
 		dst := x.reg(in.Dst)
 		switch in.Op {
 		case OpComb:
+			if x.states != nil && x.states[in.Dst] {
+				if err := x.latticeComb(dst, in); err != nil {
+					return err
+				}
+				continue
+			}
 			x.comb(dst, in)
 		case OpEval:
 			if err := ctx.Err(); err != nil {

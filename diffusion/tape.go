@@ -63,6 +63,8 @@ type Tape struct {
 	ones  []Reg // the register of ones, if there is one
 	axis  Axis  // of a stacked tape
 	width int   // how many tapes were stacked; 0: none
+
+	lattice float64 // states are kept on multiples of it; 0: as they are
 }
 
 // NFE is the number of evaluations of the model.
@@ -113,7 +115,7 @@ func (tp *Tape) Slice(k, m int) (*Tape, error) {
 		return nil, fmt.Errorf("diffusion: steps %d to %d of a tape of %d: need 0 ≤ from < to ≤ %[3]d", k, m, tp.Steps())
 	}
 	from, to := 0, len(tp.Code)
-	s := &Tape{Predicts: tp.Predicts, regs: tp.regs, Inputs: tp.Inputs, Outputs: tp.Outputs, ones: tp.ones, axis: tp.axis, width: tp.width}
+	s := &Tape{Predicts: tp.Predicts, regs: tp.regs, Inputs: tp.Inputs, Outputs: tp.Outputs, ones: tp.ones, axis: tp.axis, width: tp.width, lattice: tp.lattice}
 	if k > 0 {
 		from = tp.Marks[k-1].PC
 		s.Inputs = tp.live(from)

@@ -30,7 +30,7 @@ func samplers(s *session) error {
 		x := fill[float32](shape.n*shape.d, 1)
 		var rivals []rival
 		var arrays []float64 // moved, a step
-		for _, name := range []string{"ddim", "dpmpp-2m", "plms", "deis-tab3", "unipc"} {
+		for _, name := range []string{"ddim", "dpmpp-2m", "plms", "deis-tab3", "unipc", "bdia-ddim"} {
 			r, moved, err := samplerOn(name, shape.n, x)
 			if err != nil {
 				return err
