@@ -42,9 +42,14 @@ var methods = []NamedMethod{
 	{"rho-kutta", "ρ3Kutta-DEIS: three evaluations a step", RhoRK{Tableau: Tableaux[3]}},
 	{"unipc", "UniPC-3 (bh1), Zhao et al. 2023: predictor–corrector, order 3", UniPC{}},
 	{"unipc-bh2", "UniPC-3 (bh2)", UniPC{BH: BH2}},
+	{"ghvb", "GHVB 3.8, Wizadwongsa et al. 2024: PLMS with momentum, for strong guidance in few steps; ghvb-2.3 is steadier", Momentum{}},
+	{"plms-hb", "PLMS 4 with heavy-ball momentum 0.8; plms-hb-3.5 is steadier", Momentum{Kind: Polyak}},
+	{"dpmpp-2m-hb", "DPM-Solver++(2M) with heavy-ball momentum 0.8", HeavyBall{}},
+	{"unipc-hb", "UniPC-3 (bh1) with heavy-ball momentum 0.8", HeavyBall{Base: UniPC{}}},
 }
 
-// MethodNamed returns the method of that name.
+// MethodNamed returns the method of that name. Names of methods with momentum can
+// end in an order number: ghvb-2.3, plms-hb-3.8, plms-nt-2.5, ltsp-3.8.
 func MethodNamed(name string) (Method, error) {
 	names := make([]string, len(methods))
 	for i, m := range methods {
@@ -52,6 +57,9 @@ func MethodNamed(name string) (Method, error) {
 			return m.Method, nil
 		}
 		names[i] = m.Name
+	}
+	if m, ok, err := parseMomentum(name); ok {
+		return m, err
 	}
 	return nil, fmt.Errorf("diffusion: method %q: must be one of %s", name, strings.Join(names, ", "))
 }
