@@ -36,7 +36,7 @@ var registry = map[string]entry{
 	"dpm-solver":               {dpmsolver.Experiments, dpmsolver.Case},
 	"dpm-solver-v3":            {dpmsolverv3.Experiments, dpmsolverv3.Case},
 	"fixture-gaussian-mixture": {nil, mixture.Case},
-	"ghvb":                     {nil, ghvb.Case},
+	"ghvb":                     {ghvb.Experiments, ghvb.Case},
 	"log-bessel":               {logbessel.Experiments, logbessel.Case},
 	"mixllm":                   {mixllm.Experiments, mixllm.Case},
 	"pndm":                     {pndm.Experiments, pndm.Case},
