@@ -46,6 +46,6 @@ func onNetwork() *lab.Experiment {
 		Rivals:   []mixture.Rival{ddim, plms2, plms4, ghvb38, ghvb33, ghvb23, hb38, m2, m2hb, unipc, unipcHB},
 		Budgets:  map[lab.Size]string{lab.Quick: "10,15", lab.Desk: "8,10,15,20,30", lab.Full: "8,10,12,15,20,25,30,40,60"},
 		Guidance: "15",
-		Claims:   []lab.Claim{networkClaim()},
+		Claims:   networkClaims(),
 	}.Experiment()
 }
