@@ -58,7 +58,7 @@ func MethodNamed(name string) (Method, error) {
 		}
 		names[i] = m.Name
 	}
-	if m, ok, err := parseMomentum(name); ok {
+	if m, ok, err := ParseMomentum(name); ok {
 		return m, err
 	}
 	return nil, fmt.Errorf("diffusion: method %q: must be one of %s", name, strings.Join(names, ", "))

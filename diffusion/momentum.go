@@ -234,8 +234,9 @@ var momentumFamilies = []struct {
 	{"ltsp", func(m Momentum) Method { return Splitting{Momentum: m} }},
 }
 
-// parseMomentum reads a name such as ghvb-2.3. ok says whether it is of this form.
-func parseMomentum(name string) (m Method, ok bool, err error) {
+// ParseMomentum reads the name of a method with momentum that ends in an order
+// number, such as ghvb-2.3. ok says whether it is of this form.
+func ParseMomentum(name string) (m Method, ok bool, err error) {
 	for _, f := range momentumFamilies {
 		number, is := strings.CutPrefix(name, f.name+"-")
 		if !is {
@@ -247,7 +248,7 @@ func parseMomentum(name string) (m Method, ok bool, err error) {
 		}
 		k, beta, err := SplitOrder(order)
 		if err != nil {
-			return nil, true, fmt.Errorf("diffusion: method %q: %w", name, err)
+			return nil, true, fmt.Errorf("diffusion: method %q: %s", name, strings.TrimPrefix(err.Error(), "diffusion: "))
 		}
 		return f.of(Momentum{Order: k, Beta: beta}), true, nil
 	}

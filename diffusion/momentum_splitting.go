@@ -31,7 +31,7 @@ func (m Splitting) Trace(t *Tracer, g Grid) error {
 	}
 	plms, err := Momentum{Order: m.Order, Beta: 1}.checked()
 	if err != nil {
-		return fmt.Errorf("diffusion: the unguided part of a splitting: %w", err)
+		return err
 	}
 	if need := max(pull.Order, plms.Order); g.Steps < need {
 		return stepsError(fmt.Sprintf("a splitting of order %d", need), g.Steps, need)

@@ -155,3 +155,24 @@ func (s *Stability) Boundary(ctx context.Context, w Window, rows int) ([][]compl
 	}
 	return f.contours(), nil
 }
+
+// Extent is a window that holds the region, as far as rays to the left of the
+// imaginary axis find it, with a margin.
+func (s *Stability) Extent() (Window, error) {
+	left, high := 0.0, 0.0
+	for degrees := 92.0; degrees <= 180; degrees += 8 {
+		r, err := s.Reach(degrees)
+		if err != nil {
+			return Window{}, err
+		}
+		if math.IsInf(r, 1) {
+			r = furthest
+		}
+		sin, cos := math.Sincos(degrees * math.Pi / 180)
+		left, high = max(left, -r*cos), max(high, r*sin)
+	}
+	if left == 0 { // nothing is stable
+		left, high = 1, 1
+	}
+	return Window{Min: complex(-1.12*left, -1.25*high), Max: complex(0.25*max(left, high/2), 1.25*high)}, nil
+}
