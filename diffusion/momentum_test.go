@@ -322,6 +322,48 @@ func TestSplitting(t *testing.T) {
 	}
 }
 
+// TestSplittingByHand writes a splitting down as arithmetic in y = x/α and ρ = σ/α:
+// two averaged slopes of the guidance, then two slopes of the unguided model.
+func TestSplittingByHand(t *testing.T) {
+	const beta, scale, steps = .6, 3, 8
+	p, ls, f := scalar(steps)
+	cond := diffusion.Func[float64]{Prediction: diffusion.Data, F: func(_ context.Context, dst, x []float64, _ int, _ []diffusion.Level) error {
+		dst[0] = math.Cos(x[0])
+		return nil
+	}}
+	y := p.X[0] / ls[0].Alpha
+	var v, oldV, oldE float64
+	for i := range steps {
+		at := ls[i]
+		h := ls[i+1].Sigma/ls[i+1].Alpha - at.Sigma/at.Alpha
+		x := y * at.Alpha
+		pull := -at.Alpha / at.Sigma * scale * (math.Cos(x) - f(x, at)) // a difference of data predictions as one of noise
+		var u float64
+		if v = (1-beta)*v + beta*pull; i == 0 {
+			v, u = pull, pull
+		} else {
+			u = ((2+beta)*v - (2-beta)*oldV) / (2 * beta)
+		}
+		y += h * u
+		x = y * at.Alpha
+		e := (x - at.Alpha*f(x, at)) / at.Sigma
+		if i == 0 {
+			oldE = e
+		}
+		y += h * (1.5*e - .5*oldE)
+		oldV, oldE = v, e
+	}
+	g, err := diffusion.NewGuided[float64](cond, p.Model, scale)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Model = g
+	m := diffusion.Splitting{Momentum: diffusion.Momentum{Order: 2, Beta: beta}, Order: 2}
+	if got, want := solve(t, p, onLogSNR{m}).X[0], y*ls[steps].Alpha; math.Abs(got-want) > 1e-12 {
+		t.Errorf("%v, by hand %v", got, want)
+	}
+}
+
 func withSteps(g diffusion.Grid, n int) diffusion.Grid { g.Steps = n; return g }
 
 // TestParts: Guided's parts, and which of its models they ask.

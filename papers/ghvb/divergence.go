@@ -44,7 +44,7 @@ func divergence() *lab.Experiment {
 			{Name: "nfe", Help: "numbers of evaluations", Kind: lab.Ints, Default: "8,10,15,20,30,60",
 				At: map[lab.Size]string{lab.Quick: "10,15,20,60", lab.Full: "8,10,12,15,20,25,30,40,60,100"}, Min: 4, Max: 499},
 			{Name: "guidance", Help: "guidance scale", Kind: lab.Float, Default: "15", Min: 0, Max: 100},
-			{Name: "n", Help: "start states a seed", Kind: lab.Int, Default: "128", At: map[lab.Size]string{lab.Quick: "16", lab.Full: "512"}, Min: 1, Max: 100000},
+			{Name: "n", Help: "start states a seed", Kind: lab.Int, Default: "64", At: map[lab.Size]string{lab.Quick: "16", lab.Full: "512"}, Min: 1, Max: 100000},
 			{Name: "seeds", Help: "independent sets of start states", Kind: lab.Int, Default: "3", At: map[lab.Size]string{lab.Quick: "1", lab.Full: "10"}, Min: 1, Max: 1000},
 		},
 		Version: 1,
