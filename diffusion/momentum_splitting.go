@@ -143,13 +143,13 @@ func denoisePart[T Float](ctx context.Context, m Denoiser[T], part Part, dst, x 
 	}
 	p, ok := m.(Parted[T])
 	if !ok {
-		return noPartsError(m, part)
+		return noPartsError(part)
 	}
 	return p.DenoisePart(ctx, part, dst, x, n, at)
 }
 
-func noPartsError(m any, part Part) error {
-	return fmt.Errorf("diffusion: %T has no %v: the method splits a model under classifier-free guidance", m, part)
+func noPartsError(part Part) error {
+	return fmt.Errorf("diffusion: the model cannot be asked for its %v: the method splits a model under classifier-free guidance", part)
 }
 
 // checkParts refuses a model that cannot be asked for the parts that a tape asks for.
@@ -157,7 +157,7 @@ func checkParts[T Float](tp *Tape, m Denoiser[T]) error {
 	for i := range tp.Code {
 		if in := &tp.Code[i]; in.Op == OpEval && in.Part != WholeModel {
 			if _, ok := m.(Parted[T]); !ok {
-				return noPartsError(m, in.Part)
+				return noPartsError(in.Part)
 			}
 		}
 	}

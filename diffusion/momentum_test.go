@@ -316,9 +316,27 @@ func TestSplitting(t *testing.T) {
 			t.Errorf("a model of %v: the splitting is of order %.2f, want 1", pred, -slope)
 		}
 	}
-	p.Model = model[float64](t, mixture, diffusion.Noise)
-	if _, err := diffusion.Solve(context.Background(), p, diffusion.Splitting{}); err == nil || !strings.Contains(err.Error(), "classifier-free guidance") {
-		t.Errorf("splitting a model without guidance: error %v", err)
+	for name, plain := range map[string]diffusion.Denoiser[float64]{
+		"a model": model[float64](t, mixture, diffusion.Noise), "a widened model": diffusion.Widen(model[float32](t, mixture, diffusion.Noise)),
+	} {
+		p.Model = plain
+		if _, err := diffusion.Solve(context.Background(), p, diffusion.Splitting{}); err == nil || !strings.Contains(err.Error(), "classifier-free guidance") {
+			t.Errorf("splitting %s without guidance: error %v", name, err)
+		}
+	}
+	g32, err := diffusion.NewGuided(model[float32](t, cond, diffusion.Noise), model[float32](t, mixture, diffusion.Noise), 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g64, err := diffusion.NewGuided(model[float64](t, cond, diffusion.Noise), model[float64](t, mixture, diffusion.Noise), 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Model = g64
+	want := solve(t, p, diffusion.Splitting{})
+	p.Model = diffusion.Widen(g32)
+	if got := solve(t, p, diffusion.Splitting{}); rms(got.X, want.X) > 1e-3 || got.Passes != want.Passes { // float32 through 12 guided steps
+		t.Errorf("the parts of a widened model: %.2g off in %d passes, want %d", rms(got.X, want.X), got.Passes, want.Passes)
 	}
 }
 
