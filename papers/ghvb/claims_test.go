@@ -28,6 +28,9 @@ func TestClaims(t *testing.T) {
 			{"fewer values out of range", lab.HoldsInPart, swap{hb38.Name: plms4.Name, ghvb33.Name: plms4.Name, unipcHB.Name: unipc.Name}, lab.Fails},
 			{"with many steps nothing is gained", lab.Holds, swap{plms4.Name: longMemory}, lab.Fails},
 		}},
+		{tradeoff(), nil, []shown{ // with the sampler of 10 steps at 60 as well
+			{"the order number trades accuracy for stability", lab.Holds, swap{tradeoffName(diffusion.Generalized, 60): tradeoffName(diffusion.Generalized, 10)}, lab.HoldsInPart},
+		}},
 		{stability(), nil, []shown{
 			{"real intervals are as the closed form has them", lab.Holds, swap{ghvbWeak: hbWeak}, lab.HoldsInPart},
 			{"GHVB 3.x and 2.x reach further than PLMS on every ray", lab.Holds, swap{ghvbHard: hbHard}, lab.HoldsInPart},
@@ -168,7 +171,7 @@ func TestWeightsMatter(t *testing.T) {
 
 func TestBadCells(t *testing.T) {
 	ctx := context.Background()
-	for _, e := range Experiments()[:3] {
+	for _, e := range Experiments()[:4] {
 		v, err := e.Resolve(lab.Quick, nil)
 		if err != nil {
 			t.Fatal(err)

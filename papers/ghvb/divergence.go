@@ -61,11 +61,15 @@ func runDivergence(ctx context.Context, c lab.Cell) (lab.Outcome, error) {
 	if err != nil {
 		return lab.Outcome{}, err
 	}
+	return sampleGuided(ctx, c, r.Method, r.Steps(int(c.Budget), false))
+}
+
+// sampleGuided samples a panel's problem and measures what comes out.
+func sampleGuided(ctx context.Context, c lab.Cell, m diffusion.Method, steps int) (lab.Outcome, error) {
 	p, err := guidedProblem(c.Panel)
 	if err != nil {
 		return lab.Outcome{}, err
 	}
-	steps := r.Steps(int(c.Budget), false)
 	if err := leading(p, steps); err != nil {
 		return lab.Outcome{}, err
 	}
@@ -74,7 +78,7 @@ func runDivergence(ctx context.Context, c lab.Cell) (lab.Outcome, error) {
 	if err != nil {
 		return lab.Outcome{}, err
 	}
-	sol, err := t.SampleOn(ctx, r.Method, steps, leadingSpacing)
+	sol, err := t.SampleOn(ctx, m, steps, leadingSpacing)
 	var diverged *diffusion.DivergedError
 	if errors.As(err, &diverged) {
 		return lab.Outcome{Cost: c.Budget, Quality: math.Inf(1), Metrics: map[string]float64{magnitude: 1, largest: math.Inf(1)}}, nil

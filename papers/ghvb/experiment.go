@@ -9,7 +9,7 @@ import (
 
 // Experiments lists the paper's experiments, the main one first.
 func Experiments() []*lab.Experiment {
-	return []*lab.Experiment{divergence(), stability(), orders(), onNetwork()}
+	return []*lab.Experiment{divergence(), tradeoff(), stability(), orders(), onNetwork()}
 }
 
 // of is a sampler with momentum of k slopes.
