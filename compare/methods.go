@@ -42,8 +42,11 @@ func parseMethods(text string) ([]string, error) {
 	all := MethodNames()
 	for part := range strings.SplitSeq(text, ",") {
 		name := strings.TrimSpace(part)
+		_, momentum, err := diffusion.ParseMomentum(name)
 		switch {
-		case !slices.Contains(all, name):
+		case err != nil:
+			return nil, fmt.Errorf("methods: %s", strings.TrimPrefix(err.Error(), "diffusion: "))
+		case !momentum && !slices.Contains(all, name):
 			return nil, fmt.Errorf("methods: unknown method %q: must be one of %s", name, strings.Join(all, ", "))
 		case slices.Contains(names, name):
 			return nil, fmt.Errorf("methods: %s is given twice", name)

@@ -77,3 +77,43 @@ func BenchmarkTrace(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkMomentumStep times a step of GHVB with four slopes beside one pass over as
+// many arrays as it touches, k + 2, of latents of four images.
+func BenchmarkMomentumStep(b *testing.B) {
+	const n, d, steps, arrays = 4, 4 * 64 * 64, 100, 6
+	x := make([]float32, n*d)
+	for i := range x {
+		x[i] = float32(i%97) / 97
+	}
+	b.Run("pass over 6 arrays", func(b *testing.B) {
+		dst, cs, xs := make([]float32, len(x)), []float32(nil), [][]float32(nil)
+		for i := range arrays - 1 {
+			cs, xs = append(cs, float32(i)/7), append(xs, slices.Clone(x))
+		}
+		for b.Loop() {
+			kern.Comb(dst, cs, xs)
+		}
+	})
+	for _, name := range []string{"ddim", "plms", "ghvb", "plms-hb"} {
+		m, err := diffusion.MethodNamed(name)
+		if err != nil {
+			b.Fatal(err)
+		}
+		tp, err := diffusion.Trace(m, diffusion.Grid{Schedule: diffusion.Cosine{}, Steps: steps}, diffusion.TraceOptions{Predicts: diffusion.Data})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run(name, func(b *testing.B) { benchSteps(b, tp, steps, n, x) })
+	}
+}
+
+func benchSteps(b *testing.B, tp *diffusion.Tape, steps, n int, x []float32) {
+	b.Helper()
+	for b.Loop() {
+		if _, err := diffusion.Run(context.Background(), tp, diffusion.Env[float32]{Model: identity}, n, x); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(steps), "ns/step")
+}

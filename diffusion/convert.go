@@ -71,6 +71,19 @@ func (w widened) Passes() int { return Passes(w.model) }
 
 // Denoise asks the model.
 func (w widened) Denoise(ctx context.Context, dst, x []float64, n int, at []Level) error {
+	return w.DenoisePart(ctx, WholeModel, dst, x, n, at)
+}
+
+// PartPasses are those of the model.
+func (w widened) PartPasses(part Part) int {
+	if p, ok := w.model.(Parted[float32]); ok {
+		return p.PartPasses(part)
+	}
+	return w.Passes()
+}
+
+// DenoisePart asks a part of the model, where it has parts.
+func (w widened) DenoisePart(ctx context.Context, part Part, dst, x []float64, n int, at []Level) error {
 	if len(dst) != len(x) {
 		return fmt.Errorf("diffusion: %d values for the result of %d", len(dst), len(x))
 	}
@@ -79,7 +92,7 @@ func (w widened) Denoise(ctx context.Context, dst, x []float64, n int, at []Leve
 	for i, v := range x {
 		in[i] = float32(v)
 	}
-	if err := w.model.Denoise(ctx, out, in, n, at); err != nil {
+	if err := denoisePart(ctx, w.model, part, out, in, n, at); err != nil {
 		return err
 	}
 	for i, v := range out {

@@ -105,6 +105,13 @@ func TestOrderOfConvergence(t *testing.T) {
 		{"UniPC-3 bh1", diffusion.UniPC{FullOrderFinal: true}, 2.8, 4.3},
 		{"UniPC-3 bh2", diffusion.UniPC{BH: diffusion.BH2, FullOrderFinal: true}, 2.8, 4.3},
 		{"UniPC-3 noise", diffusion.UniPC{Form: diffusion.NoiseForm, FullOrderFinal: true}, 2.8, 4.3},
+		// GHVB's weights are for steps even in ρ; on other grids its order is 2.
+		{"GHVB 3.8", diffusion.Momentum{}, 1.8, 2.3},
+		{"GHVB 1.5", diffusion.Momentum{Order: 2, Beta: .5}, 1.8, 2.2},
+		{"PLMS with heavy ball is of first order", diffusion.Momentum{Kind: diffusion.Polyak}, .8, 1.2},
+		{"PLMS with Nesterov momentum", diffusion.Momentum{Kind: diffusion.Nesterov, Beta: .5}, .8, 1.2},
+		{"2M with heavy ball", diffusion.HeavyBall{}, .8, 1.2},
+		{"UniPC-3 with heavy ball", diffusion.HeavyBall{Base: diffusion.UniPC{}}, .8, 1.2},
 	}
 	p := problem[float64](t, 0, 64)
 	exact, err := gmm.Exact(context.Background(), p.Model, p.Grid.Schedule, p.X, p.N, p.Grid.Start, p.Grid.End)
@@ -203,6 +210,14 @@ func TestBuffers(t *testing.T) {
 		{"dpm-fast-3", diffusion.Noise, 50, 4},
 		{"dpmpp-2m-sde", diffusion.Noise, 50, 4},
 		{"unipc", diffusion.Noise, 50, 6},
+		{"ghvb", diffusion.Noise, 50, 5}, // state, four averages
+		{"ghvb", diffusion.Velocity, 50, 5},
+		{"ghvb-5", diffusion.Noise, 50, 6},
+		{"plms-hb", diffusion.Noise, 50, 6}, // state, four outputs, average
+		{"plms-nt-3.8", diffusion.Noise, 50, 6},
+		{"dpmpp-2m-hb", diffusion.Noise, 50, 4},
+		{"unipc-hb", diffusion.Noise, 50, 8},
+		{"ltsp-3.8", diffusion.Noise, 100, 8},
 	}
 	for _, tt := range tests {
 		m, err := diffusion.MethodNamed(tt.method)

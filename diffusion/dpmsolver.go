@@ -70,6 +70,7 @@ type DPMSolver struct {
 	Denoise bool
 
 	compensation *compensation // see DCSolver
+	momentum     *averages     // see HeavyBall
 }
 
 // Form says in which prediction a sampler works.

@@ -68,14 +68,14 @@ func (m DPMSolver) multistepUpdate(t *Tracer, x Vec, old history, to Level, orde
 	if order == 3 { // the quadratic update builds on the exact linear one
 		w = m.thirdOrderWeights(s, to)
 	}
-	next := x.Mul(w.x).Add(w.m, m0)
+	inc := m0.Mul(w.m)
 	if order >= 2 {
 		h := to.Lambda - s.Lambda
 		h0 := s.Lambda - old[1].at.Lambda
 		r0 := h0 / h
 		d10 := m0.Sub(old[1].m).Mul(1 / r0)
 		if order == 2 {
-			next = next.Add(w.d1, d10)
+			inc = inc.Add(w.d1, d10)
 		} else {
 			r1 := (old[1].at.Lambda - old[2].at.Lambda) / h
 			d11 := old[1].m.Sub(old[2].m).Mul(1 / r1)
@@ -85,9 +85,10 @@ func (m DPMSolver) multistepUpdate(t *Tracer, x Vec, old history, to Level, orde
 			if m.ThirdOrder == Corrected {
 				d2 = d2.Mul(2) // a divided difference is half the second derivative
 			}
-			next = next.Add(w.d1, d1).Add(w.d2, d2)
+			inc = inc.Add(w.d1, d1).Add(w.d2, d2)
 		}
 	}
+	next := x.Mul(w.x).Add(1, m.momentum.multistep(t, inc, w.m, order))
 	if m.Eta > 0 {
 		next = next.Add(w.z, t.Draw())
 	}

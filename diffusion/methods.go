@@ -46,9 +46,14 @@ var methods = []NamedMethod{
 	{"bdia-ddim-half", "BDIA-DDIM with γ = 0.5: for some 10 steps", BDIA{Gamma: 0.5}},
 	{"bdia-edm", "BDIA-EDM, γ = 1: Heun's method with the backward slope reused; two evaluations a step", BDIA{Base: RhoRK{}}},
 	{"bdia-dpmpp-2s", "BDIA over DPM-Solver++(2S), γ = 0.5: two evaluations a step", BDIA{Base: DPMSolver{Mode: Singlestep}, Gamma: 0.5}},
+	{"ghvb", "GHVB 3.8, Wizadwongsa et al. 2024: PLMS with momentum, for strong guidance in few steps; ghvb-2.3 is steadier", Momentum{}},
+	{"plms-hb", "PLMS 4 with heavy-ball momentum 0.8; plms-hb-3.5 is steadier", Momentum{Kind: Polyak}},
+	{"dpmpp-2m-hb", "DPM-Solver++(2M) with heavy-ball momentum 0.8", HeavyBall{}},
+	{"unipc-hb", "UniPC-3 (bh1) with heavy-ball momentum 0.8", HeavyBall{Base: UniPC{}}},
 }
 
-// MethodNamed returns the method of that name.
+// MethodNamed returns the method of that name. Names of methods with momentum can
+// end in an order number: ghvb-2.3, plms-hb-3.8, plms-nt-2.5, ltsp-3.8.
 func MethodNamed(name string) (Method, error) {
 	names := make([]string, len(methods))
 	for i, m := range methods {
@@ -56,6 +61,9 @@ func MethodNamed(name string) (Method, error) {
 			return m.Method, nil
 		}
 		names[i] = m.Name
+	}
+	if m, ok, err := ParseMomentum(name); ok {
+		return m, err
 	}
 	return nil, fmt.Errorf("diffusion: method %q: must be one of %s", name, strings.Join(names, ", "))
 }

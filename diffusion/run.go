@@ -75,6 +75,9 @@ func checkRun[T Float](tp *Tape, e Env[T], n int, inputs [][]T) (size int, err e
 	case e.Hook == nil && tp.has(OpHook):
 		return 0, errors.New("diffusion: the tape was traced with a hook: it needs one")
 	}
+	if err := checkParts(tp, e.Model); err != nil {
+		return 0, err
+	}
 	for i, in := range inputs {
 		if i == 0 {
 			size = len(in)
@@ -148,7 +151,7 @@ func (x *executor[T]) run(ctx context.Context) error {
 				x.level[0] = in.Level
 				levels = x.level[:]
 			}
-			if err := x.env.Model.Denoise(ctx, dst, x.reg(in.Src), x.n, levels); err != nil {
+			if err := denoisePart(ctx, x.env.Model, in.Part, dst, x.reg(in.Src), x.n, levels); err != nil {
 				return fmt.Errorf("diffusion: step %d, t = %g: %w", step+1, in.Level.T, err)
 			}
 			if i := kern.NotFinite(dst); i >= 0 {

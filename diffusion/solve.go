@@ -43,8 +43,7 @@ func Solve[T Float](ctx context.Context, p Problem[T], m Method) (Solution[T], e
 	if err != nil {
 		return Solution[T]{}, err
 	}
-	nfe := tp.NFE()
-	return Solution[T]{X: out[0], NFE: nfe, Passes: nfe * Passes(p.Model), Tape: tp}, nil
+	return Solution[T]{X: out[0], NFE: tp.NFE(), Passes: passesOf(tp, p.Model), Tape: tp}, nil
 }
 
 // stepsError is the error of a method that was given too few steps.

@@ -84,6 +84,9 @@ func RunTangent(ctx context.Context, tp *Tape, slopes [][]float64, m Differentia
 			copy(d, sum)
 		case OpEval:
 			x, dx := values[tp.slot[in.Src]], dots[tp.slot[in.Src]]
+			if in.Part != WholeModel {
+				return nil, nil, fmt.Errorf("diffusion: the derivative of a model's %v is not defined", in.Part)
+			}
 			if err := m.Denoise(ctx, v, x, n, []Level{in.Level}); err != nil {
 				return nil, nil, err
 			}

@@ -21,6 +21,7 @@ type Instr struct {
 	Src   Reg    // of OpEval and OpHook
 	Terms []Term // of OpComb
 	Level Level  // of OpEval and OpHook
+	Part  Part   // of OpEval: which part of a guided model
 	Draw  int    // of OpDraw
 
 	// In a stacked tape, the coefficients of every term and the levels, one a tape.

@@ -21,6 +21,7 @@ type UniPC struct {
 	FullOrderFinal bool
 
 	compensation *compensation // see DCSolver
+	momentum     *averages     // see HeavyBall
 }
 
 // BH is the function B(h) of UniPC.
@@ -71,12 +72,12 @@ func (m UniPC) Trace(t *Tracer, g Grid) error {
 		if err != nil {
 			return err
 		}
-		x = s.predict()
+		x = s.predict(t)
 		if !last {
 			x = t.Let(x)
 			m1 := t.Let(t.Eval(x, to, want))
 			if !m.NoCorrector {
-				x = s.correct(m1)
+				x = s.correct(t, m1)
 			}
 			if m.Reevaluate && !m.NoCorrector {
 				x = t.Let(x)
@@ -92,12 +93,16 @@ func (m UniPC) Trace(t *Tracer, g Grid) error {
 
 // A unipcStep holds what predictor and corrector of one step share.
 type unipcStep struct {
-	base  Vec       // the first-order update
+	x     Vec       // the state, as far as the step keeps it
+	to    Level     // reached
+	w     float64   // first-order weight, of m0
 	scale float64   // −α_t·B or −σ_t·B
 	m0    Vec       // the newest output
 	d     []Vec     // (m_i − m0)/r_i of the older outputs
 	pred  []float64 // the predictor's weights of d
 	corr  []float64 // the corrector's weights of d and, last, of m_t − m0
+
+	momentum *averages
 }
 
 func (m UniPC) newStep(x Vec, old history, to Level, p int) (*unipcStep, error) {
@@ -111,7 +116,7 @@ func (m UniPC) newStep(x Vec, old history, to Level, p int) (*unipcStep, error) 
 	if m.BH == BH2 {
 		bh = math.Expm1(hh)
 	}
-	s := &unipcStep{base: x.Mul(keep).Add(scale*math.Expm1(hh), old[0].m), scale: scale * bh, m0: old[0].m}
+	s := &unipcStep{x: x.Mul(keep), to: to, w: scale * math.Expm1(hh), scale: scale * bh, m0: old[0].m, momentum: m.momentum}
 	r := make([]float64, p) // r_i = (λ_i − λ_0)/h of the older outputs, then 1
 	r[p-1] = 1
 	for i := 1; i < p; i++ {
@@ -135,18 +140,22 @@ func (m UniPC) newStep(x Vec, old history, to Level, p int) (*unipcStep, error) 
 	return s, err
 }
 
-func (s *unipcStep) sum(weights []float64) Vec {
-	x := s.base
+// increment is what a step adds to the state that it keeps.
+func (s *unipcStep) increment(weights []float64) Vec {
+	inc := s.m0.Mul(s.w)
 	for i, d := range s.d {
-		x = x.Add(s.scale*weights[i], d)
+		inc = inc.Add(s.scale*weights[i], d)
 	}
-	return x
+	return inc
 }
 
-func (s *unipcStep) predict() Vec { return s.sum(s.pred) }
+func (s *unipcStep) predict(t *Tracer) Vec {
+	return s.x.Add(1, s.momentum.predictor(t, s.increment(s.pred), s.w, s.to))
+}
 
-func (s *unipcStep) correct(m1 Vec) Vec {
-	return s.sum(s.corr).Add(s.scale*s.corr[len(s.corr)-1], m1.Sub(s.m0))
+func (s *unipcStep) correct(t *Tracer, m1 Vec) Vec {
+	inc := s.increment(s.corr).Add(s.scale*s.corr[len(s.corr)-1], m1.Sub(s.m0))
+	return s.x.Add(1, s.momentum.corrector(t, inc, s.w, s.to))
 }
 
 // unipcMoments is b_k = k!·h·φ_{k+1}(h)/B(h), k = 1..p, for the step hh.

@@ -12,6 +12,7 @@ import (
 	dpmsolverpp "github.com/assay-lab/assay/papers/dpm-solver-pp"
 	dpmsolverv3 "github.com/assay-lab/assay/papers/dpm-solver-v3"
 	mixture "github.com/assay-lab/assay/papers/fixture-gaussian-mixture"
+	"github.com/assay-lab/assay/papers/ghvb"
 	logbessel "github.com/assay-lab/assay/papers/log-bessel"
 	"github.com/assay-lab/assay/papers/mixllm"
 	"github.com/assay-lab/assay/papers/pndm"
@@ -37,6 +38,7 @@ var registry = map[string]entry{
 	"dpm-solver":               {dpmsolver.Experiments, dpmsolver.Case},
 	"dpm-solver-v3":            {dpmsolverv3.Experiments, dpmsolverv3.Case},
 	"fixture-gaussian-mixture": {nil, mixture.Case},
+	"ghvb":                     {ghvb.Experiments, ghvb.Case},
 	"log-bessel":               {logbessel.Experiments, logbessel.Case},
 	"mixllm":                   {mixllm.Experiments, mixllm.Case},
 	"pndm":                     {pndm.Experiments, pndm.Case},

@@ -161,17 +161,11 @@ func (f *sampleFlags) checkMethod() (diffusion.Method, error) {
 	if f.schedule != "" {
 		return f.readSchedule()
 	}
-	i := slices.IndexFunc(sampleMethods(), func(m diffusion.NamedMethod) bool { return m.Name == f.method })
-	if i < 0 {
-		var list strings.Builder
-		list.WriteString("The methods are:")
-		for _, m := range sampleMethods() {
-			fmt.Fprintf(&list, "\n  %-18s  %s", m.Name, m.Doc)
-		}
-		return nil, usagef(list.String(), "unknown method %q", f.method)
+	m, err := namedMethod(f.method)
+	if err != nil {
+		return nil, err
 	}
-	m := sampleMethods()[i].Method
-	var err error
+	i := slices.IndexFunc(sampleMethods(), func(m diffusion.NamedMethod) bool { return m.Name == f.method })
 	switch needs := i >= len(diffusion.Methods()); {
 	case needs && f.statistics == "":
 		return nil, usagef("Make them once for a model: assay statistics --help", "--method %s needs statistics of the model: --statistics FILE", f.method)
@@ -187,6 +181,27 @@ func (f *sampleFlags) checkMethod() (diffusion.Method, error) {
 		return nil, usagef("", "steps = %d: must be positive", f.steps)
 	}
 	return m, f.checkHooks()
+}
+
+// namedMethod is the method of that name; that of an unknown one is an error that
+// lists all.
+func namedMethod(name string) (diffusion.Method, error) {
+	for _, m := range sampleMethods() {
+		if m.Name == name {
+			return m.Method, nil
+		}
+	}
+	if m, ok, err := diffusion.ParseMomentum(name); ok && err != nil {
+		return nil, asUsage(err)
+	} else if ok {
+		return m, nil
+	}
+	var list strings.Builder
+	list.WriteString("The methods are:")
+	for _, m := range sampleMethods() {
+		fmt.Fprintf(&list, "\n  %-18s  %s", m.Name, m.Doc)
+	}
+	return nil, usagef(list.String(), "unknown method %q", name)
 }
 
 func (f *sampleFlags) checkHooks() error {
