@@ -227,33 +227,38 @@ func (m RhoRK) Trace(t *Tracer, g Grid) error {
 			x = t.Step(transfer(x, t.Eval(x, from, Noise), from, to), to)
 			break
 		}
-		d := rho(to) - rho(from)
-		slopes := make([]Vec, len(tab.B))
-		sum := func(at Level, weights []float64) Vec { // α·(x_i/α_i + Δρ·Σ w·slope)
-			v := x.Mul(at.Alpha / from.Alpha)
-			for j, w := range weights {
-				if w != 0 {
-					v = v.Add(at.Alpha*d*w, slopes[j])
-				}
-			}
-			return v
-		}
-		for s, c := range tab.C {
-			at := from
-			switch {
-			case c == 1:
-				at = to
-			case c != 0:
-				at = g.at(-math.Log(rho(from) + c*d))
-			}
-			y := x
-			if s > 0 {
-				y = sum(at, tab.A[s])
-			}
-			slopes[s] = t.Let(t.Eval(y, at, Noise))
-		}
-		x = t.Step(sum(to, tab.B), to)
+		x = t.Step(tab.step(t, g, x, from, to), to)
 	}
 	t.Return(x)
 	return nil
+}
+
+// step is one step of the method, as a form.
+func (tab Tableau) step(t *Tracer, g Grid, x Vec, from, to Level) Vec {
+	d := rho(to) - rho(from)
+	slopes := make([]Vec, len(tab.B))
+	sum := func(at Level, weights []float64) Vec { // α·(x_i/α_i + Δρ·Σ w·slope)
+		v := x.Mul(at.Alpha / from.Alpha)
+		for j, w := range weights {
+			if w != 0 {
+				v = v.Add(at.Alpha*d*w, slopes[j])
+			}
+		}
+		return v
+	}
+	for s, c := range tab.C {
+		at := from
+		switch {
+		case c == 1:
+			at = to
+		case c != 0:
+			at = g.at(-math.Log(rho(from) + c*d))
+		}
+		y := x
+		if s > 0 {
+			y = sum(at, tab.A[s])
+		}
+		slopes[s] = t.Let(t.Eval(y, at, Noise))
+	}
+	return sum(to, tab.B)
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/assay-lab/assay/lab/conform"
 	dcsolver "github.com/assay-lab/assay/papers/dc-solver"
 	"github.com/assay-lab/assay/papers/deis"
+	"github.com/assay-lab/assay/papers/dmcmc"
 	dpmsolver "github.com/assay-lab/assay/papers/dpm-solver"
 	dpmsolverpp "github.com/assay-lab/assay/papers/dpm-solver-pp"
 	dpmsolverv3 "github.com/assay-lab/assay/papers/dpm-solver-v3"
@@ -31,6 +32,7 @@ type entry struct {
 var registry = map[string]entry{
 	"dc-solver":                {dcsolver.Experiments, dcsolver.Case},
 	"deis":                     {deis.Experiments, deis.Case},
+	"dmcmc":                    {nil, dmcmc.Case},
 	"dpm-solver-pp":            {dpmsolverpp.Experiments, dpmsolverpp.Case},
 	"dpm-solver":               {dpmsolver.Experiments, dpmsolver.Case},
 	"dpm-solver-v3":            {dpmsolverv3.Experiments, dpmsolverv3.Case},
