@@ -32,7 +32,7 @@ type entry struct {
 var registry = map[string]entry{
 	"dc-solver":                {dcsolver.Experiments, dcsolver.Case},
 	"deis":                     {deis.Experiments, deis.Case},
-	"dmcmc":                    {nil, dmcmc.Case},
+	"dmcmc":                    {dmcmc.Experiments, dmcmc.Case},
 	"dpm-solver-pp":            {dpmsolverpp.Experiments, dpmsolverpp.Case},
 	"dpm-solver":               {dpmsolver.Experiments, dpmsolver.Case},
 	"dpm-solver-v3":            {dpmsolverv3.Experiments, dpmsolverv3.Case},

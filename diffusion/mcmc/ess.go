@@ -3,6 +3,8 @@ package mcmc
 import (
 	"fmt"
 	"math"
+
+	"gonum.org/v1/gonum/dsp/fourier"
 )
 
 // ESS is the effective sample size of a quantity that chains have written down:
@@ -33,17 +35,7 @@ func ESS(series [][][]float64) (float64, error) {
 			mean[i] += x / float64(m)
 		}
 	}
-	covariance := func(lag int) float64 { // the biased one, averaged over the chains
-		var sum float64
-		for c, s := range series {
-			for t := range n - lag {
-				for i, mu := range means[c] {
-					sum += (s[t][i] - mu) * (s[t+lag][i] - mu)
-				}
-			}
-		}
-		return sum / float64(n*m)
-	}
+	cov := autocovariance(series, means)
 	var between float64 // variance of the chains' means
 	if m > 1 {
 		for _, mu := range means {
@@ -52,12 +44,12 @@ func ESS(series [][][]float64) (float64, error) {
 			}
 		}
 	}
-	within := covariance(0) * float64(n) / float64(n-1)
+	within := cov[0] * float64(n) / float64(n-1)
 	total := within*float64(n-1)/float64(n) + between
 	if total <= 0 {
 		return 0, fmt.Errorf("mcmc: the quantity never changes: its effective sample size is unknown")
 	}
-	rho := func(lag int) float64 { return 1 - (within-covariance(lag)*float64(n)/float64(n-1))/total }
+	rho := func(lag int) float64 { return 1 - (within-cov[lag]*float64(n)/float64(n-1))/total }
 	tau, last := -1.0, math.Inf(1)
 	for lag := 0; lag+1 < n; lag += 2 {
 		first := 1.0
@@ -73,6 +65,33 @@ func ESS(series [][][]float64) (float64, error) {
 	}
 	// Antithetic chains can have more, but not without limit.
 	return min(float64(m*n)/max(tau, 1e-9), float64(m*n)*math.Log10(float64(m*n))), nil
+}
+
+// autocovariance is the biased autocovariance at every lag, its components added up
+// and averaged over the series. By FFT: series of 10⁴ samples have long memories.
+func autocovariance(series [][][]float64, means [][]float64) []float64 {
+	n := len(series[0])
+	fft := fourier.NewFFT(2 * n) // padded, so that the ends do not meet
+	x, sum := make([]float64, 2*n), make([]float64, 2*n)
+	freq := make([]complex128, n+1)
+	for c, s := range series {
+		for i, mu := range means[c] {
+			for t, v := range s {
+				x[t] = v[i] - mu
+			}
+			clear(x[n:])
+			for k, f := range fft.Coefficients(freq, x) {
+				freq[k] = complex(real(f)*real(f)+imag(f)*imag(f), 0)
+			}
+			for t, v := range fft.Sequence(x, freq) {
+				sum[t] += v
+			}
+		}
+	}
+	for t := range sum {
+		sum[t] /= float64(2*n) * float64(n) * float64(len(series)) // FFT and back is 2n times the identity
+	}
+	return sum[:n]
 }
 
 func checkSeries(series [][][]float64) (chains, length int, err error) {
