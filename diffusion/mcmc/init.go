@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/assay-lab/assay/diffusion"
 	"github.com/assay-lab/assay/internal/kern"
@@ -56,25 +57,41 @@ func Start[T diffusion.Float](ctx context.Context, t Target[T], cfg Config, i In
 	if err := t.check(); err != nil {
 		return st, 0, err
 	}
+	x, calls, err := FromNoise(ctx, t.Model, t.Schedule, i, t.Posterior.Levels()[0], n, d, seed)
+	if err != nil {
+		return st, 0, err
+	}
+	st, nfe, err = StartFrom(ctx, t, cfg, i, x, n, seed)
+	return st, nfe + calls, err
+}
+
+// FromNoise is the first part of [Start]: n samples of d numbers from pure noise at
+// level top, in units of the data, and what each cost.
+func FromNoise[T diffusion.Float](ctx context.Context, model diffusion.Denoiser[T], s diffusion.Schedule, i Init, top float64, n, d int, seed Seeded) (x []T, nfe int, err error) {
+	if i, err = i.withDefaults(); err != nil {
+		return nil, 0, err
+	}
+	if n < 1 || d < 1 {
+		return nil, 0, fmt.Errorf("mcmc: %d chains of %d numbers: both must be positive", n, d)
+	}
+	st := State[T]{make([]T, n*d), slices.Repeat([]float64{top}, n)}
+	noise := seed.part(startPart)
+	if err := addNoise(st.X, n, top, noise, diffusion.StartDraw); err != nil {
+		return nil, 0, err
+	}
+	g := Integrator[T]{Model: model, Schedule: s, Method: i.Method, Steps: i.Steps, SigmaMin: i.SigmaMin, Tweedie: -1, Noise: noise}
+	return g.Denoise(ctx, st, 0)
+}
+
+// StartFrom is [Start] from n samples that are there already, in units of the data.
+func StartFrom[T diffusion.Float](ctx context.Context, t Target[T], cfg Config, i Init, x []T, n int, seed Seeded) (st State[T], nfe int, err error) {
 	if i, err = i.withDefaults(); err != nil {
 		return st, 0, err
 	}
-	if n < 1 || d < 1 {
-		return st, 0, fmt.Errorf("mcmc: %d chains of %d numbers: both must be positive", n, d)
+	if n < 1 || len(x) == 0 || len(x)%n != 0 {
+		return st, 0, fmt.Errorf("mcmc: %d numbers for %d chains: want at least one chain, and samples of equal size", len(x), n)
 	}
-	levels := t.Posterior.Levels()
-	st = State[T]{make([]T, n*d), make([]float64, n)}
-	for c := range st.Sigma {
-		st.Sigma[c] = levels[0]
-	}
-	noise := seed.part(startPart)
-	if err := addNoise(st.X, n, levels[0], noise, diffusion.StartDraw); err != nil {
-		return st, 0, err
-	}
-	g := Integrator[T]{Model: t.Model, Schedule: t.Schedule, Method: i.Method, Steps: i.Steps, SigmaMin: i.SigmaMin, Tweedie: -1, Noise: noise}
-	if st.X, nfe, err = g.Denoise(ctx, st, 0); err != nil {
-		return st, 0, err
-	}
+	st = State[T]{slices.Clone(x), slices.Repeat([]float64{i.Jitter}, n)} // until the levels are drawn
 	if err := addNoise(st.X, n, i.Jitter, seed.part(jitterPart), 0); err != nil {
 		return st, 0, err
 	}

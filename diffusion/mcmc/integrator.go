@@ -22,7 +22,7 @@ type Integrator[T diffusion.Float] struct {
 	SigmaMin float64          // σ/α of the last level above 0; 0: 0.01
 	Tweedie  float64          // τ, for one evaluation more; 0: 0.01, negative: none
 	// Strict refuses states at or below SigmaMin. By default they are taken for states
-	// at SigmaMin, and a single Euler step from there denoises them.
+	// at SigmaMin, and what denoises them is in effect a single Euler step from there.
 	Strict bool
 	Noise  diffusion.NoiseSource // of stochastic methods
 }
@@ -52,7 +52,12 @@ func (g Integrator[T]) withDefaults() (Integrator[T], error) {
 	return g, nil
 }
 
-// Denoise is a [Denoise]. nfe is what a state above SigmaMin costs.
+// above is where states at or below SigmaMin are taken to stand, relative to it. From
+// there all steps but the last one to σ = 0 are too short to count, so what is left is
+// Euler's step from SigmaMin, in the same calls of the model as for all others.
+const above = 1 + 1e-6
+
+// Denoise is a [Denoise].
 func (g Integrator[T]) Denoise(ctx context.Context, from State[T], batch int) (x []T, nfe int, err error) {
 	if g, err = g.withDefaults(); err != nil {
 		return nil, 0, err
@@ -60,44 +65,27 @@ func (g Integrator[T]) Denoise(ctx context.Context, from State[T], batch int) (x
 	if err := from.check(); err != nil {
 		return nil, 0, err
 	}
-	var above, below []int
+	at := State[T]{from.X, make([]float64, from.N())}
 	for i, sigma := range from.Sigma {
-		switch {
-		case sigma > g.SigmaMin:
-			above = append(above, i)
-		case g.Strict:
+		if sigma <= g.SigmaMin && g.Strict {
 			return nil, 0, fmt.Errorf("mcmc: chain %d stands at σ = %.3g: not above %g, where the integrator ends", i, sigma, g.SigmaMin)
-		default:
-			below = append(below, i)
 		}
+		at.Sigma[i] = max(sigma, above*g.SigmaMin)
 	}
-	x = make([]T, len(from.X))
-	if len(above) > 0 {
-		part, err := g.integrate(ctx, from.take(above), noiseOf{g.Noise, batch, above})
-		if err != nil {
-			return nil, 0, err
-		}
-		put(x, part.X, above)
-		nfe = part.NFE
-	}
-	if len(below) > 0 {
-		part := from.take(below).X
-		if err := g.tweedie(ctx, part, len(below), g.SigmaMin); err != nil {
-			return nil, 0, err
-		}
-		put(x, part, below)
-		nfe = max(nfe, 1)
+	sol, err := g.integrate(ctx, at, noiseOf{g.Noise, batch})
+	if err != nil {
+		return nil, 0, err
 	}
 	if g.Tweedie > 0 {
-		if err := g.tweedie(ctx, x, from.N(), g.Tweedie); err != nil {
+		if err := g.tweedie(ctx, sol.X, from.N(), g.Tweedie); err != nil {
 			return nil, 0, err
 		}
-		nfe++
+		sol.NFE++
 	}
-	return x, nfe, nil
+	return sol.X, sol.NFE, nil
 }
 
-// integrate runs the method from states above SigmaMin to σ = 0, or the flow to its
+// integrate runs the method to σ = 0, or the flow to its
 // end. The solution is in units of the data.
 func (g Integrator[T]) integrate(ctx context.Context, from State[T], noise noiseOf) (diffusion.Solution[T], error) {
 	n := from.N()
@@ -146,31 +134,12 @@ func scale[T diffusion.Float](dst, x []T, c float64) {
 	}
 }
 
-// take is the state of the chains listed.
-func (s State[T]) take(chains []int) State[T] {
-	d := len(s.X) / s.N()
-	var t State[T]
-	for _, i := range chains {
-		t.X, t.Sigma = append(t.X, s.X[i*d:(i+1)*d]...), append(t.Sigma, s.Sigma[i])
-	}
-	return t
-}
-
-// put sets the rows listed.
-func put[T diffusion.Float](x, rows []T, chains []int) {
-	d := len(rows) / len(chains)
-	for k, i := range chains {
-		copy(x[i*d:(i+1)*d], rows[k*d:(k+1)*d])
-	}
-}
-
-// noiseOf gives the chains of a part the noise that they have in the whole.
+// noiseOf gives every batch noise of its own.
 type noiseOf struct {
 	source diffusion.NoiseSource
 	batch  int
-	chains []int
 }
 
 func (s noiseOf) Normal(dst []float64, draw, sample int) error {
-	return s.source.Normal(dst, s.batch*drawsPerBatch+draw, s.chains[sample])
+	return s.source.Normal(dst, s.batch*drawsPerBatch+draw, sample)
 }
