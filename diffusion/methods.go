@@ -40,6 +40,12 @@ var methods = []NamedMethod{
 	{"deis-rhoab3", "ρAB3-DEIS: cubic in σ/α", DEIS{Variable: Rho}},
 	{"rho-heun", "ρ2Heun-DEIS, the sampler of Karras et al. 2022: two evaluations a step", RhoRK{}},
 	{"rho-kutta", "ρ3Kutta-DEIS: three evaluations a step", RhoRK{Tableau: Tableaux[3]}},
+	{"edm", "Heun's method of Karras et al. 2022 on their grid: two evaluations a step", KarrasHeun{}},
+	{"edm-churn", "the same with fresh noise in the middle, as Kim & Ye 2023 set it", Churned},
+	{"reverse-diffusion", "the reversed variance-exploding process, Song et al. 2021: stochastic", ReverseDiffusion{}},
+	{"ve-ancestral", "the same with the posterior's noise", ReverseDiffusion{Ancestral: true}},
+	{"pc", "predictor–corrector: the same with a Langevin step before each", ReverseDiffusion{Corrector: Langevin{Steps: 1}}},
+	{"euler-maruyama", "Euler–Maruyama on the reverse variance-exploding SDE", EulerMaruyama{}},
 	{"unipc", "UniPC-3 (bh1), Zhao et al. 2023: predictor–corrector, order 3", UniPC{}},
 	{"unipc-bh2", "UniPC-3 (bh2)", UniPC{BH: BH2}},
 }
