@@ -126,9 +126,9 @@ func (f chainFlags) walk(d *drawing) (*walk, error) {
 func (c *console) walk(ctx context.Context, w *walk, cfg mcmc.Config) (s samples, err error) {
 	bar := c.progress("starting chains", "parts")
 	defer bar.close()
-	first := mcmc.Init{SigmaMin: w.least}
+	first := mcmc.Init{SigmaMax: w.top, SigmaMin: w.least}
 	s.chains = w.chains
-	x, calls, err := mcmc.FromNoise(ctx, w.model, w.drawing.model.Schedule, first, w.top, w.chains, w.drawing.model.Len(), w.seed)
+	x, calls, err := mcmc.FromNoise(ctx, w.model, w.drawing.model.Schedule, first, w.chains, w.drawing.model.Len(), w.seed)
 	if err != nil {
 		return s, err
 	}

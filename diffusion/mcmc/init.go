@@ -16,6 +16,7 @@ import (
 type Init struct {
 	Method   diffusion.Method // of the samples; nil: diffusion.Churned, the paper's KAR2
 	Steps    int              // of Method; 0: 19, which are 20 knots of its grid
+	SigmaMax float64          // σ/α of pure noise; 0: the ladder's top
 	SigmaMin float64          // σ/α of the last level above 0; 0: 0.01
 	Jitter   float64          // deviation of the noise added to the samples, in units of the data; 0: 0.5
 	Burn     []Burn           // walks; nil: 10 iterations with η = 0.5, then 10 with the chains' η
@@ -57,7 +58,10 @@ func Start[T diffusion.Float](ctx context.Context, t Target[T], cfg Config, i In
 	if err := t.check(); err != nil {
 		return st, 0, err
 	}
-	x, calls, err := FromNoise(ctx, t.Model, t.Schedule, i, t.Posterior.Levels()[0], n, d, seed)
+	if i.SigmaMax == 0 {
+		i.SigmaMax = t.Posterior.Levels()[0]
+	}
+	x, calls, err := FromNoise(ctx, t.Model, t.Schedule, i, n, d, seed)
 	if err != nil {
 		return st, 0, err
 	}
@@ -66,17 +70,20 @@ func Start[T diffusion.Float](ctx context.Context, t Target[T], cfg Config, i In
 }
 
 // FromNoise is the first part of [Start]: n samples of d numbers from pure noise at
-// level top, in units of the data, and what each cost.
-func FromNoise[T diffusion.Float](ctx context.Context, model diffusion.Denoiser[T], s diffusion.Schedule, i Init, top float64, n, d int, seed Seeded) (x []T, nfe int, err error) {
+// SigmaMax, which must be given, in units of the data, and what each cost.
+func FromNoise[T diffusion.Float](ctx context.Context, model diffusion.Denoiser[T], s diffusion.Schedule, i Init, n, d int, seed Seeded) (x []T, nfe int, err error) {
 	if i, err = i.withDefaults(); err != nil {
 		return nil, 0, err
 	}
 	if n < 1 || d < 1 {
 		return nil, 0, fmt.Errorf("mcmc: %d chains of %d numbers: both must be positive", n, d)
 	}
-	st := State[T]{make([]T, n*d), slices.Repeat([]float64{top}, n)}
+	if !(i.SigmaMax > 0) || math.IsInf(i.SigmaMax, 0) {
+		return nil, 0, fmt.Errorf("mcmc: pure noise of σ = %g: must be positive", i.SigmaMax)
+	}
+	st := State[T]{make([]T, n*d), slices.Repeat([]float64{i.SigmaMax}, n)}
 	noise := seed.part(startPart)
-	if err := addNoise(st.X, n, top, noise, diffusion.StartDraw); err != nil {
+	if err := addNoise(st.X, n, i.SigmaMax, noise, diffusion.StartDraw); err != nil {
 		return nil, 0, err
 	}
 	g := Integrator[T]{Model: model, Schedule: s, Method: i.Method, Steps: i.Steps, SigmaMin: i.SigmaMin, Tweedie: -1, Noise: noise}

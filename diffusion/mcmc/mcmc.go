@@ -15,6 +15,11 @@
 //	chains, err := mcmc.New(target, cfg, start, mcmc.Seeded(1))
 //	for s, err := range chains.Samples(ctx, mcmc.Integrator[float64]{Model: model, Schedule: schedule}.Denoise) {
 //
+// The ladder must not reach higher than chains can walk. In few dimensions x says so
+// little of σ that chains float to levels where steps of η take forever; then their
+// samples are off (measured in two dimensions: a ladder to 50 is, one to 1 is not).
+// In sixteen and more x knows its level, and σ_max can be the model's.
+//
 // States are in units of the data, x/α: the variance-exploding form that every
 // schedule has, in which σ stands for σ/α. The chains of a run never depend on each
 // other, nor on how many there are. Successive samples of one chain do: [ESS] says
@@ -211,7 +216,8 @@ func (c *Chains[T]) Step(ctx context.Context) error {
 func (c *Chains[T]) move(ctx context.Context, lo, hi int) error {
 	d := c.d
 	z := make([]float64, d)
-	root := T(math.Sqrt(c.cfg.Eta))
+	cs := make([]T, 3*(hi-lo)) // of x, ε and z, chain by chain
+	one, drift, root := cs[:hi-lo], cs[hi-lo:2*(hi-lo)], cs[2*(hi-lo):]
 	for i := lo; i < hi; i++ {
 		if err := c.src.Normal(z, c.iter, i); err != nil {
 			return fmt.Errorf("chain %d: %w", i, err)
@@ -219,10 +225,11 @@ func (c *Chains[T]) move(ctx context.Context, lo, hi int) error {
 		for j, v := range z {
 			c.z[i*d+j] = T(v)
 		}
-		row := func(v []T) []T { return v[i*d : (i+1)*d] }
-		drift := T(-c.cfg.Eta / (2 * c.s.Sigma[i])) // s = −ε/σ
-		kern.Comb(row(c.s.X), []T{1, drift, root}, [][]T{row(c.s.X), row(c.eps), row(c.z)})
+		one[i-lo], root[i-lo] = 1, T(math.Sqrt(c.cfg.Eta))
+		drift[i-lo] = T(-c.cfg.Eta / (2 * c.s.Sigma[i])) // s = −ε/σ
 	}
+	rows := func(v []T) []T { return v[lo*d : hi*d] }
+	kern.CombRows(rows(c.s.X), [][]T{one, drift, root}, [][]T{rows(c.s.X), rows(c.eps), rows(c.z)})
 	return c.relevel(ctx, lo, hi)
 }
 
@@ -233,8 +240,9 @@ func (c *Chains[T]) relevel(ctx context.Context, lo, hi int) error {
 	if err := c.post.LogProbs(ctx, logp, c.s.X[lo*d:hi*d], hi-lo); err != nil {
 		return err
 	}
+	p := make([]float64, k)
 	for i := lo; i < hi; i++ {
-		level, err := c.level(logp[(i-lo)*k:(i-lo+1)*k], i)
+		level, err := c.level(p, logp[(i-lo)*k:(i-lo+1)*k], i)
 		if err != nil {
 			return fmt.Errorf("chain %d: %w", i, err)
 		}
@@ -243,8 +251,8 @@ func (c *Chains[T]) relevel(ctx context.Context, lo, hi int) error {
 	return nil
 }
 
-// level is the next level of a chain.
-func (c *Chains[T]) level(logp []float64, chain int) (int, error) {
+// level is the next level of a chain; p is scratch.
+func (c *Chains[T]) level(p, logp []float64, chain int) (int, error) {
 	if c.cfg.Argmax {
 		return Argmax(logp)
 	}
@@ -252,7 +260,7 @@ func (c *Chains[T]) level(logp []float64, chain int) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return Draw(logp, u)
+	return draw(p, logp, u)
 }
 
 // A Sample is one sample of every chain.

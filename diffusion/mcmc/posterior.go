@@ -126,29 +126,38 @@ func (e *exact[T]) LogProbs(ctx context.Context, out []float64, x []T, n int) er
 
 // Probs are the probabilities that log-probabilities up to a constant stand for.
 func Probs(logp []float64) ([]float64, error) {
+	p := make([]float64, len(logp))
+	sum, err := weights(p, logp)
+	for i := range p {
+		p[i] /= sum
+	}
+	return p, err
+}
+
+// weights are probabilities up to a factor, and their sum.
+func weights(p, logp []float64) (sum float64, err error) {
 	best, err := Argmax(logp)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	p := make([]float64, len(logp))
 	for i, l := range logp {
 		p[i] = l - logp[best] // differences of hundreds are normal
 	}
 	kern.Exp(p, p)
-	var sum float64
 	for _, v := range p {
 		sum += v
 	}
-	for i := range p {
-		p[i] /= sum
-	}
-	return p, nil
+	return sum, nil
 }
 
 // Draw draws an index by the inverse of the cumulative probabilities: the first
 // whose cumulative probability is u or more.
 func Draw(logp []float64, u float64) (int, error) {
-	p, err := Probs(logp)
+	return draw(make([]float64, len(logp)), logp, u)
+}
+
+func draw(p, logp []float64, u float64) (int, error) {
+	total, err := weights(p, logp)
 	if err != nil {
 		return 0, err
 	}
@@ -157,7 +166,7 @@ func Draw(logp []float64, u float64) (int, error) {
 	}
 	var sum float64
 	for i, v := range p {
-		if sum += v; sum >= u {
+		if sum += v / total; sum >= u {
 			return i, nil
 		}
 	}

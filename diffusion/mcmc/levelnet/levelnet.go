@@ -28,9 +28,9 @@ import (
 type Recipe struct {
 	Shape  []int     // of an image: [C,] H, W
 	Levels []float64 // the ladder, as mcmc.Ladder makes it
-	// Examples is how many noisy images to learn from, drawn again and again; 0: 16384.
+	// Examples is how many noisy images to learn from, drawn again and again; 0: 8192.
 	Examples int
-	Steps    int     // 0: 1500
+	Steps    int     // 0: 800
 	Batch    int     // 0: 128
 	Rate     float64 // peak learning rate of Adam; 0: 5·10⁻³
 	Seed     uint64
@@ -38,10 +38,10 @@ type Recipe struct {
 
 func (r Recipe) withDefaults() (Recipe, error) {
 	if r.Examples == 0 {
-		r.Examples = 16384
+		r.Examples = 8192
 	}
 	if r.Steps == 0 {
-		r.Steps = 1500
+		r.Steps = 800
 	}
 	if r.Batch == 0 {
 		r.Batch = 128

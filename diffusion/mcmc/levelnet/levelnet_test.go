@@ -43,7 +43,7 @@ func train(t *testing.T, steps int) *levelnet.Classifier {
 // TestLearns: on images that it has not seen, the likeliest level is near the true
 // one, and the probability of the true level tells that the answer's width is honest.
 func TestLearns(t *testing.T) {
-	c := train(t, 1500)
+	c := train(t, 800)
 	_, x := digits()
 	levels := c.Levels()
 	n, k, r := len(x)/area, len(levels), rng.Stream(2)
