@@ -34,3 +34,13 @@ func TestClaims(t *testing.T) {
 	labtest.Claim(t, levels(), "drawing the level is exact, taking the likeliest is not", nil, lab.Holds,
 		map[string]string{byDraw: byArgmax}, lab.HoldsInPart)
 }
+
+// TestNetworkClaim at a tenth of quick size: enough to see the verdict turn.
+func TestNetworkClaim(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains a network")
+	}
+	t.Setenv("ASSAY_CACHE", t.TempDir())
+	labtest.Claim(t, digits([]rival{kar1, dlgKAR1, kar2, dlgKAR2}), "chains help a trained network at ten calls", map[string]string{"chains": "5"}, lab.Holds,
+		map[string]string{dlgKAR1.name: kar1.name, dlgKAR2.name: kar2.name}, lab.Fails)
+}

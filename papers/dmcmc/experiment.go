@@ -12,7 +12,7 @@ import (
 
 // Experiments lists the paper's experiments, the main one first.
 func Experiments() []*lab.Experiment {
-	return []*lab.Experiment{calls(rivals), flow(), levels()}
+	return []*lab.Experiment{calls(rivals), flow(), levels(), digits(digitsRivals)}
 }
 
 // A kind is where a rival's integrator starts.
@@ -108,20 +108,7 @@ func calls(rivals []rival) *lab.Experiment {
 		Version: 1,
 		Params: chainParams(lab.Param{Name: "nfe", Help: "calls a sample", Kind: lab.Ints, Default: "6,10,20,40",
 			At: map[lab.Size]string{lab.Quick: "10", lab.Full: "6,10,14,20,30,40,80"}, Min: 6, Max: 100000}),
-		Grid: func(v lab.Values) ([]lab.Cell, error) {
-			var cs []lab.Cell
-			for _, r := range rivals {
-				for _, b := range v.Ints("nfe") {
-					if _, steps := r.plan(b); steps < least {
-						continue
-					}
-					for seed := range v.Int("seeds") {
-						cs = append(cs, lab.Cell{Method: r.name, Budget: float64(b), Seed: uint64(seed), Values: v})
-					}
-				}
-			}
-			return cs, nil
-		},
+		Grid: func(v lab.Values) ([]lab.Cell, error) { return grid(v, rivals), nil },
 		Run: func(ctx context.Context, c lab.Cell) (lab.Outcome, error) {
 			r, err := find(append(slices.Clone(rivals), crippled...), c.Method)
 			if err != nil {
@@ -132,6 +119,22 @@ func calls(rivals []rival) *lab.Experiment {
 		},
 		Claims: []lab.Claim{halvesClaim()},
 	}
+}
+
+// grid is rival × nfe × seed, without the budgets that a rival cannot spend.
+func grid(v lab.Values, rivals []rival) []lab.Cell {
+	var cs []lab.Cell
+	for _, r := range rivals {
+		for _, b := range v.Ints("nfe") {
+			if _, steps := r.plan(b); steps < least {
+				continue
+			}
+			for seed := range v.Int("seeds") {
+				cs = append(cs, lab.Cell{Method: r.name, Budget: float64(b), Seed: uint64(seed), Values: v})
+			}
+		}
+	}
+	return cs
 }
 
 func runRival(ctx context.Context, c lab.Cell, r rival, skip, steps int) (lab.Outcome, error) {
