@@ -201,6 +201,30 @@ func TestLangevinStep(t *testing.T) {
 	}
 }
 
+// TestReverseNoise: the ancestral noise has the posterior's deviation ς'/ς·√(ς² − ς'²).
+func TestReverseNoise(t *testing.T) {
+	score := diffusion.Func[float64]{Prediction: diffusion.Score, F: func(_ context.Context, dst, _ []float64, _ int, _ []diffusion.Level) error {
+		dst[0] = .25
+		return nil
+	}}
+	for _, tt := range []struct {
+		ancestral bool
+		noise     float64
+	}{{false, math.Sqrt(3)}, {true, math.Sqrt(3) / 2}} { // from ς = 2 to 1
+		p := diffusion.Problem[float64]{Model: score, N: 1, X: []float64{1}, Noise: diffusion.Recorded{{{.5}}},
+			Grid: diffusion.Grid{Schedule: diffusion.EDM{}, Steps: 2, Start: 2, End: 1}}
+		var states []float64
+		p.OnStep = func(s diffusion.Step[float64]) error { states = append(states, s.X[0]); return nil }
+		solve(t, p, diffusion.ReverseDiffusion{Ancestral: tt.ancestral})
+		first := 1 + 3*.25 + tt.noise*.5
+		for i, want := range []float64{first, first + .25} { // the last is a mean, from ς = 1 to 0
+			if math.Abs(states[i]-want) > 1e-12 {
+				t.Errorf("ancestral: %v: state %d is %v, want %v", tt.ancestral, i, states[i], want)
+			}
+		}
+	}
+}
+
 // TestCoupled: averaged norms make a sample depend on its batch, as published.
 func TestCoupled(t *testing.T) {
 	whole, part := problem[float64](t, 12, 6), problem[float64](t, 12, 2)

@@ -89,12 +89,15 @@ func TestDraw(t *testing.T) {
 		u    float64
 		want int
 	}{
-		{"the first", 0, 0}, {"the cumulative probability itself still counts", .25, 0}, {"past it", .2500001, 1},
+		{"the first", 0, 0}, {"past its cumulative probability", .2500001, 1},
 		{"the third", .8, 2},
 	} {
 		if got, err := mcmc.Draw(logp, tt.u); err != nil || got != tt.want {
 			t.Errorf("%s: u = %g gives %d, %v; want %d", tt.name, tt.u, got, err, tt.want)
 		}
+	}
+	if got, err := mcmc.Draw(make([]float64, 4), .5); err != nil || got != 1 { // of probabilities ¼, without rounding
+		t.Errorf("u at a cumulative probability: %d, %v; want the level that reaches it", got, err)
 	}
 	if got, err := mcmc.Argmax([]float64{1, 3, 3}); err != nil || got != 1 {
 		t.Errorf("the first of equals: %d, %v", got, err)
