@@ -96,6 +96,7 @@ func TestOrderOfConvergence(t *testing.T) {
 		{"ρAB3", onLogSNR{diffusion.DEIS{Variable: diffusion.Rho}}, 2.8, 4.3},
 		{"ρ midpoint", diffusion.RhoRK{Tableau: diffusion.Tableaux[2]}, 1.85, 2.15},
 		{"ρ Heun", diffusion.RhoRK{}, 1.85, 2.2},
+		{"Karras", diffusion.KarrasHeun{}, 1.85, 2.2},
 		{"ρ Kutta", diffusion.RhoRK{Tableau: diffusion.Tableaux[3]}, 2.8, 3.3},
 		{"ρ RK4", diffusion.RhoRK{Tableau: diffusion.Tableaux[8]}, 3.7, 4.4},
 		// The corrector raises the order by one; the first steps, of lower order, cost
@@ -153,7 +154,11 @@ func TestConstantPrediction(t *testing.T) {
 	p := problem[float64](t, 12, 4)
 	a, b := p.Grid.Schedule.At(p.Grid.Start), p.Grid.Schedule.At(p.Grid.End)
 	for _, m := range diffusion.Methods() {
-		if d, ok := m.Method.(diffusion.DPMSolver); ok && d.Eta > 0 {
+		tp, err := diffusion.Trace(m.Method, p.Grid, diffusion.TraceOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if slices.ContainsFunc(tp.Code, func(in diffusion.Instr) bool { return in.Op == diffusion.OpDraw }) {
 			continue
 		}
 		form := formOf(m.Method)
@@ -218,6 +223,12 @@ func TestBuffers(t *testing.T) {
 		{"dpmpp-2m-hb", diffusion.Noise, 50, 4},
 		{"unipc-hb", diffusion.Noise, 50, 8},
 		{"ltsp-3.8", diffusion.Noise, 100, 8},
+		{"edm", diffusion.Noise, 100, 4},
+		{"edm-churn", diffusion.Noise, 100, 4},
+		{"reverse-diffusion", diffusion.Score, 50, 3},
+		{"ve-ancestral", diffusion.Noise, 50, 3},
+		{"pc", diffusion.Noise, 100, 4},
+		{"euler-maruyama", diffusion.Data, 50, 3},
 	}
 	for _, tt := range tests {
 		m, err := diffusion.MethodNamed(tt.method)

@@ -166,6 +166,10 @@ func (x *executor[T]) run(ctx context.Context) error {
 			if err := x.env.Hook(dst, x.n, in.Level); err != nil {
 				return fmt.Errorf("diffusion: step %d: %w", step+1, err)
 			}
+		case OpLangevin:
+			if err := x.langevin(dst, in); err != nil {
+				return fmt.Errorf("diffusion: step %d: %w", step+1, err)
+			}
 		}
 	}
 	return x.showSteps(&step, len(x.tp.Code))

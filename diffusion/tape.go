@@ -6,23 +6,25 @@ import "fmt"
 type Op uint8
 
 const (
-	OpEval Op = iota // Dst = model(Src) at Level
-	OpComb           // Dst = Σ Terms
-	OpDraw           // Dst ~ N(0, I), the draw with number Draw
-	OpHook           // Dst = hook(Src) at Level
+	OpEval     Op = iota // Dst = model(Src) at Level
+	OpComb               // Dst = Σ Terms
+	OpDraw               // Dst ~ N(0, I), the draw with number Draw
+	OpHook               // Dst = hook(Src) at Level
+	OpLangevin           // Dst = Terms[0] + h·Terms[1] + √(2h)·Terms[2], h from norms: see [Langevin]
 )
 
-func (o Op) String() string { return [...]string{"eval", "comb", "draw", "hook"}[o] }
+func (o Op) String() string { return [...]string{"eval", "comb", "draw", "hook", "langevin"}[o] }
 
 // An Instr is one instruction of a tape.
 type Instr struct {
 	Op    Op
 	Dst   Reg
 	Src   Reg    // of OpEval and OpHook
-	Terms []Term // of OpComb
+	Terms []Term // of OpComb and OpLangevin
 	Level Level  // of OpEval and OpHook
 	Part  Part   // of OpEval: which part of a guided model
 	Draw  int    // of OpDraw
+	Each  bool   // of OpLangevin: h of every sample's own norms
 
 	// In a stacked tape, the coefficients of every term and the levels, one a tape.
 	Cs     [][]float64
@@ -34,7 +36,7 @@ func (in *Instr) reads(f func(Reg)) {
 	switch in.Op {
 	case OpEval, OpHook:
 		f(in.Src)
-	case OpComb:
+	case OpComb, OpLangevin:
 		for _, t := range in.Terms {
 			f(t.R)
 		}

@@ -36,23 +36,33 @@ func Frechet(a, b mat.Matrix) (float64, error) {
 
 // moments are the mean and the covariance of points.
 func moments(which string, x mat.Matrix) ([]float64, *mat.SymDense, error) {
-	n, d := x.Dims()
-	if n < 2 || d < 1 {
-		return nil, nil, fmt.Errorf("metrics: %s set has %d points of %d dimensions: at least 2 points are needed", which, n, d)
+	if err := checkPoints(which, x, 2); err != nil {
+		return nil, nil, err
 	}
+	_, d := x.Dims()
 	mean := make([]float64, d)
 	for j := range mean {
-		col := mat.Col(nil, j, x)
-		mean[j] = stat.Mean(col, nil)
-		for i, v := range col {
-			if math.IsNaN(v) || math.IsInf(v, 0) {
-				return nil, nil, fmt.Errorf("metrics: %s set: point %d has %g", which, i, v)
-			}
-		}
+		mean[j] = stat.Mean(mat.Col(nil, j, x), nil)
 	}
 	var c mat.SymDense
 	stat.CovarianceMatrix(&c, x, nil)
 	return mean, &c, nil
+}
+
+// checkPoints checks that a set has enough points, all of them finite.
+func checkPoints(which string, x mat.Matrix, least int) error {
+	n, d := x.Dims()
+	if n < least || d < 1 {
+		return fmt.Errorf("metrics: %s set has %d points of %d dimensions: at least %d points are needed", which, n, d, least)
+	}
+	for i := range n {
+		for j := range d {
+			if v := x.At(i, j); math.IsNaN(v) || math.IsInf(v, 0) {
+				return fmt.Errorf("metrics: %s set: point %d has %g", which, i, v)
+			}
+		}
+	}
+	return nil
 }
 
 // FrechetGaussian is the squared Fréchet (2-Wasserstein) distance between two

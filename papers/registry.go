@@ -8,6 +8,7 @@ import (
 	"github.com/assay-lab/assay/papers/bdia"
 	dcsolver "github.com/assay-lab/assay/papers/dc-solver"
 	"github.com/assay-lab/assay/papers/deis"
+	"github.com/assay-lab/assay/papers/dmcmc"
 	dpmsolver "github.com/assay-lab/assay/papers/dpm-solver"
 	dpmsolverpp "github.com/assay-lab/assay/papers/dpm-solver-pp"
 	dpmsolverv3 "github.com/assay-lab/assay/papers/dpm-solver-v3"
@@ -34,6 +35,7 @@ var registry = map[string]entry{
 	"bdia":                     {bdia.Experiments, bdia.Case},
 	"dc-solver":                {dcsolver.Experiments, dcsolver.Case},
 	"deis":                     {deis.Experiments, deis.Case},
+	"dmcmc":                    {dmcmc.Experiments, dmcmc.Case},
 	"dpm-solver-pp":            {dpmsolverpp.Experiments, dpmsolverpp.Case},
 	"dpm-solver":               {dpmsolver.Experiments, dpmsolver.Case},
 	"dpm-solver-v3":            {dpmsolverv3.Experiments, dpmsolverv3.Case},

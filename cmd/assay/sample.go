@@ -45,6 +45,7 @@ type sampleFlags struct {
 
 	statistics string // file, for the methods that need one
 	schedule   string // file, in place of a method
+	chain      chainFlags
 }
 
 func (c *console) sampleCommand() *cobra.Command {
@@ -57,6 +58,8 @@ file. It writes the samples as a picture, and as a tensor beside it.`,
 		Example: `  assay sample --out digits.png
   assay sample --label 7 --guidance 3 --steps 10 --method dpmpp-2m
   assay sample --label all --n 100            one column a class
+  assay sample --n 640 --chains 64            by Markov chains, each denoised from
+                                              where it stands
   assay sample --model my.onnx --predict noise --schedule ddpm-linear`,
 		Args: takes(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -66,6 +69,9 @@ file. It writes the samples as a picture, and as a tensor beside it.`,
 						return usagef("", "--%s and --schedule-file: a solver schedule decides that itself", name)
 					}
 				}
+			}
+			if err := f.checkChains(cmd.Flags().Changed); err != nil {
+				return err
 			}
 			return c.sample(cmd.Context(), f)
 		},
@@ -90,6 +96,7 @@ file. It writes the samples as a picture, and as a tensor beside it.`,
 	flags.Float64Var(&f.clip, "clip", 0, "clip predicted data to ±`LIMIT`, such as 1")
 	flags.StringVar(&f.out, "out", "samples.png", "write the picture into `FILE`")
 	flags.StringVar(&f.npy, "npy", "", "write the tensor into `FILE` (default beside the picture)")
+	addChainFlags(flags, &f.chain)
 	addModelFlags(flags, &f.model)
 	cmd.RegisterFlagCompletionFunc("method", completeMethods)
 	cmd.RegisterFlagCompletionFunc("spacing", cobra.FixedCompletions(diffusion.SpacingNames(), cobra.ShellCompDirectiveNoFileComp))
@@ -149,7 +156,11 @@ func (c *console) sample(ctx context.Context, f sampleFlags) error {
 	if err != nil {
 		return err
 	}
-	samples, err := c.draw(ctx, d)
+	draw := c.draw
+	if f.chain.chains > 0 {
+		draw = f.chain.draw(c)
+	}
+	samples, err := draw(ctx, d)
 	if err != nil {
 		return err
 	}
@@ -359,6 +370,9 @@ type samples struct {
 	x           []float32
 	nfe, passes int // of one sample
 	took        time.Duration
+
+	chains, start int // if any: chains, and evaluations of each before its first sample
+	worth         int // so many independent samples; 0: unknown
 }
 
 // draw draws the samples, batch by batch.
@@ -426,6 +440,9 @@ func (c *console) writeSamples(d *drawing, s samples, out, npy string) error {
 		cost += fmt.Sprintf(" (%d network passes)", s.passes)
 	}
 	c.note("%d samples by %s, %s each, in %s", d.n, d.name, cost, roundDuration(s.took))
+	if s.chains > 0 {
+		c.note("%s", s.about())
+	}
 	picture, err := picture(d, s.x)
 	switch {
 	case errors.Is(err, errNoPicture):

@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"github.com/assay-lab/assay/diffusion"
+	"github.com/assay-lab/assay/internal/dopri"
 )
 
 // Exact solves the probability-flow ODE of a model from x at the level from to
@@ -37,21 +38,6 @@ func Exact(ctx context.Context, model diffusion.Denoiser[float64], s diffusion.S
 
 // odeTolerance bounds the local error, relative to the size of x.
 const odeTolerance = 1e-13
-
-// Dormand & Prince 1980, RK5(4)7M; the rows of a are the stages.
-var (
-	dopriC = [7]float64{0, 1. / 5, 3. / 10, 4. / 5, 8. / 9, 1, 1}
-	dopriA = [7][6]float64{
-		{},
-		{1. / 5},
-		{3. / 40, 9. / 40},
-		{44. / 45, -56. / 15, 32. / 9},
-		{19372. / 6561, -25360. / 2187, 64448. / 6561, -212. / 729},
-		{9017. / 3168, -355. / 33, 46732. / 5247, 49. / 176, -5103. / 18656},
-		{35. / 384, 0, 500. / 1113, 125. / 192, -2187. / 6784, 11. / 84},
-	}
-	dopriE = [7]float64{71. / 57600, 0, -71. / 16695, 71. / 1920, -17253. / 339200, 22. / 525, -1. / 40} // b₅ − b₄
-)
 
 type odeSolver struct {
 	ctx   context.Context
@@ -106,12 +92,12 @@ func (o *odeSolver) solve(x []float64, from, to diffusion.Level) ([]float64, err
 		for st := 1; st < 7; st++ {
 			for i := range next {
 				sum := 0.0
-				for j, a := range dopriA[st][:st] {
+				for j, a := range dopri.A[st][:st] {
 					sum += a * k[j][i]
 				}
 				next[i] = y[i] + h*sum
 			}
-			if err := o.slope(k[st], next, lambda+dopriC[st]*h); err != nil {
+			if err := o.slope(k[st], next, lambda+dopri.C[st]*h); err != nil {
 				return nil, err
 			}
 		}
@@ -138,7 +124,7 @@ func (o *odeSolver) localError(h float64, y []float64, k *[7][]float64, lambda f
 	worst := 0.0
 	for i := range y {
 		e := 0.0
-		for st, c := range dopriE {
+		for st, c := range dopri.E {
 			e += c * k[st][i]
 		}
 		scale := odeTolerance * max(math.Abs(y[i]), 1, math.Exp(-lambda))
