@@ -13,6 +13,7 @@ import (
 	mixture "github.com/assay-lab/assay/papers/fixture-gaussian-mixture"
 	logbessel "github.com/assay-lab/assay/papers/log-bessel"
 	"github.com/assay-lab/assay/papers/mixllm"
+	"github.com/assay-lab/assay/papers/mrs"
 	"github.com/assay-lab/assay/papers/pndm"
 	twopasssoftmax "github.com/assay-lab/assay/papers/two-pass-softmax"
 	usfs3 "github.com/assay-lab/assay/papers/usf-s3"
@@ -37,6 +38,7 @@ var registry = map[string]entry{
 	"fixture-gaussian-mixture": {nil, mixture.Case},
 	"log-bessel":               {logbessel.Experiments, logbessel.Case},
 	"mixllm":                   {mixllm.Experiments, mixllm.Case},
+	"mrs":                      {nil, mrs.Case},
 	"pndm":                     {pndm.Experiments, pndm.Case},
 	"two-pass-softmax":         {twopasssoftmax.Experiments, twopasssoftmax.Case},
 	"usf-s3":                   {usfs3.Experiments, usfs3.Case},

@@ -14,6 +14,15 @@ type Set struct {
 // N is the number of images.
 func (s Set) N() int { return len(s.Labels) }
 
+// Unit is the images with pixels between 0 and 1.
+func (s Set) Unit() []float32 {
+	x := make([]float32, len(s.X))
+	for i, v := range s.X {
+		x[i] = (v + 1) / 2
+	}
+	return x
+}
+
 // Split cuts the 10,000 images in two: three of every five train the denoiser,
 // the others the classifier. Each is held out from the other.
 func Split() (denoiser, judge Set, err error) {
