@@ -63,6 +63,11 @@ func (m RevertingPosterior) step(t *Tracer, x Vec, from, to Level) Vec {
 type RevertingEuler struct {
 	SDE       bool
 	Published bool // k = 1 whatever the step: the published loop that leaves entries out
+	// Integrated takes what θ·dt integrates to over the step in place of θ_t·k·dt: Euler's
+	// method in the process's own time ∫θ, which is close to what IR-SDE does when it is
+	// given a table of fewer entries (sample_T). θ_t at the start of a step is too large
+	// where θ rises with t; on the cosine table that happens to help.
+	Integrated bool
 }
 
 // Spacing is Linspace.
@@ -74,6 +79,9 @@ func (m RevertingEuler) Trace(t *Tracer, g Grid) error {
 	if err != nil {
 		return err
 	}
+	if m.Published && m.Integrated {
+		return fmt.Errorf("diffusion: Euler's method both Published and Integrated: the first steps by one entry, the second by the step")
+	}
 	x := t.Input()
 	for i := range g.Steps {
 		from, to := ls[i], ls[i+1]
@@ -82,6 +90,9 @@ func (m RevertingEuler) Trace(t *Tracer, g Grid) error {
 			k = 1
 		}
 		rate := p.Rate(from.T) * k * p.dt
+		if m.Integrated {
+			rate = (p.Sum(from.T) - p.Sum(to.T)) * p.dt
+		}
 		slope := revertingSlope(t, x, from, m.SDE)
 		next := x.Add(rate, slope)
 		if m.SDE {
@@ -103,15 +114,30 @@ func revertingSlope(t *Tracer, x Vec, at Level, sde bool) Vec {
 	return x.Add(-c/at.Sigma, t.Eval(x, at, Noise))
 }
 
-// RevertingHeun is Heun's method on the reverse SDE or ODE in the table's time: two
-// evaluations a step, of which the budget of n steps makes ⌊n/2⌋, and one of Euler's
-// where n is odd. (The method of that name in the authors' code divides the noise by
-// the dispersion in place of σ and does not stretch its steps to their number, so that
-// it stops short: it is not offered.)
-type RevertingHeun struct{ SDE bool }
+// RevertingHeun is Heun's method on the reverse SDE or ODE: two evaluations a step, of
+// which the budget of n makes ⌊n/2⌋, and one step of Euler's where n is odd. (The method
+// of that name in the authors' code divides the noise by the dispersion in place of σ
+// and does not stretch its steps to their number, so that it stops short: it is not
+// offered.)
+type RevertingHeun struct {
+	SDE bool
+	// Integrated runs in the process's own time ∫θ, as for [RevertingEuler]. With θ of the
+	// table at both ends, errors stop falling at O(1/T): the table is half an entry off.
+	Integrated bool
+}
 
 // Spacing is Linspace.
 func (RevertingHeun) Spacing() Spacing { return IndexGrid{}.Spacing() }
+
+// rates are θ·dt at both ends of a step, times its length.
+func (m RevertingHeun) rates(p *MeanReverting, from, to Level) (a, b float64) {
+	if m.Integrated {
+		a = (p.Sum(from.T) - p.Sum(to.T)) * p.dt
+		return a, a
+	}
+	dt := (from.T - to.T) * p.dt
+	return p.Rate(from.T) * dt, p.Rate(to.T) * dt
+}
 
 // Trace writes the method down.
 func (m RevertingHeun) Trace(t *Tracer, g Grid) error {
@@ -122,14 +148,13 @@ func (m RevertingHeun) Trace(t *Tracer, g Grid) error {
 	x := t.Input()
 	for i := 0; i < g.Steps; i += 2 {
 		from, to := ls[i], ls[min(i+2, g.Steps)]
-		dt := (from.T - to.T) * p.dt
-		a, b := p.Rate(from.T), p.Rate(to.T)
+		a, b := m.rates(p, from, to)
 		s0 := t.Let(revertingSlope(t, x, from, m.SDE))
 		var noise Vec
 		if m.SDE {
-			noise = t.Draw().Mul(-math.Sqrt(2 * dt))
+			noise = t.Draw().Mul(-math.Sqrt2)
 		}
-		euler := x.Add(a*dt, s0).Add(math.Sqrt(a), noise)
+		euler := x.Add(a, s0).Add(math.Sqrt(a), noise)
 		if i+1 == g.Steps {
 			x = t.Step(euler, to)
 			break
@@ -137,7 +162,7 @@ func (m RevertingHeun) Trace(t *Tracer, g Grid) error {
 		guess := t.Let(euler)
 		s1 := revertingSlope(t, guess, to, m.SDE)
 		// the deviation is the mean of the ends', as the authors have it
-		x = t.Step(x.Add(a*dt/2, s0).Add(b*dt/2, s1).Add((math.Sqrt(a)+math.Sqrt(b))/2, noise), to)
+		x = t.Step(x.Add(a/2, s0).Add(b/2, s1).Add((math.Sqrt(a)+math.Sqrt(b))/2, noise), to)
 	}
 	t.Return(x)
 	return nil

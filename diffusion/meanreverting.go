@@ -186,6 +186,13 @@ func (p *MeanReverting) Outer(l Level) Level {
 	return l
 }
 
+// Inner is the inverse of Outer.
+func (p *MeanReverting) Inner(l Level) Level {
+	l.Sigma /= p.S
+	l.Lambda += math.Log(p.S)
+	return l
+}
+
 // invertTable is the fractional index at which a rising table f(0) … f(n), linear
 // between its entries and beyond them, is y.
 func invertTable(f func(int) float64, n int, y float64) float64 {

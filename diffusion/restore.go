@@ -143,6 +143,6 @@ func RestorationMethods() []NamedMethod {
 		{"posterior-published", "the same with the coefficients of one table entry: right at T steps only", RevertingPosterior{Published: true}},
 		{"euler-ode", "Euler's method on the ODE", RevertingEuler{}},
 		{"euler-sde", "Euler's method on the SDE", RevertingEuler{SDE: true}},
-		{"heun-ode", "Heun's method on the ODE: two evaluations a step", RevertingHeun{}},
+		{"heun-ode", "Heun's method on the ODE in its own time: two evaluations a step", RevertingHeun{Integrated: true}},
 	}
 }

@@ -38,7 +38,7 @@ var registry = map[string]entry{
 	"fixture-gaussian-mixture": {nil, mixture.Case},
 	"log-bessel":               {logbessel.Experiments, logbessel.Case},
 	"mixllm":                   {mixllm.Experiments, mixllm.Case},
-	"mrs":                      {nil, mrs.Case},
+	"mrs":                      {mrs.Experiments, mrs.Case},
 	"pndm":                     {pndm.Experiments, pndm.Case},
 	"two-pass-softmax":         {twopasssoftmax.Experiments, twopasssoftmax.Case},
 	"usf-s3":                   {usfs3.Experiments, usfs3.Case},
