@@ -218,7 +218,7 @@ func exactRestoration(t *testing.T, p *diffusion.MeanReverting, r diffusion.Rest
 // TestRestorationMoments: on one Gaussian every stochastic method gives its mean and
 // deviation.
 func TestRestorationMoments(t *testing.T) {
-	const n = 20000
+	const n = 6000
 	one := &gmm.Mixture{W: []float64{1}, Mu: [][]float64{{1.5}}, S: []float64{.5}}
 	p := reversion(t, diffusion.Reversion{})
 	m, err := gmm.Reverting(model[float64](t, one, diffusion.Noise), p.S, diffusion.Noise)
@@ -239,9 +239,9 @@ func TestRestorationMoments(t *testing.T) {
 		"MR Sampler SDE-2, noise form": diffusion.MRSampler{SDE: true, Form: diffusion.NoiseForm},
 	} {
 		mean, dev := stat.MeanStdDev(restore(t, r, m).X, nil)
-		// Four standard errors are 0.014 and 0.010; the rest is the discretisation, and the
+		// Four standard errors are 0.026 and 0.018; the rest is the discretisation, and the
 		// start, which knows nothing of the α = 0.005 that is left of the data.
-		if math.Abs(mean-1.5) > .03 || math.Abs(dev-.5) > .03 {
+		if math.Abs(mean-1.5) > .04 || math.Abs(dev-.5) > .03 {
 			t.Errorf("%s: mean %.4f, deviation %.4f; want 1.5 and 0.5", name, mean, dev)
 		}
 	}
