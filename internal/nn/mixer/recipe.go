@@ -36,6 +36,9 @@ var MNIST = Recipe{
 // labels.
 func Train(ctx context.Context, r Recipe, images []float32, labels []uint8, opt nn.Options) (*Denoiser, error) {
 	task, err := r.task(images, labels)
+	if err == nil {
+		err = r.Shape.single()
+	}
 	if err != nil {
 		return nil, err
 	}

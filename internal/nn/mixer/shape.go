@@ -50,6 +50,14 @@ func (s Shape) check() error {
 	return nil
 }
 
+// single wants the one channel of a denoiser.
+func (s Shape) single() error {
+	if s.Channels > 1 {
+		return fmt.Errorf("mixer: %d channels: a denoiser sees one image, a restorer two", s.Channels)
+	}
+	return nil
+}
+
 // layout lists the parameters. Matrices keep the size of what they multiply;
 // those that end a branch, and all modulation, start at zero, so that every block
 // starts as the identity and the network as zero.
