@@ -28,6 +28,8 @@ import (
 
 // restoreFlags are what the user asked of assay restore.
 type restoreFlags struct {
+	model     modelFlags
+	mean      string // input of an ONNX file
 	in, task, truth string
 	degrade         bool
 	method, grid    string
@@ -41,16 +43,18 @@ func (c *console) restoreCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "restore",
 		Short: "Repair a noisy, blurred or torn picture of a digit",
-		Long: `restore repairs a picture of a handwritten digit, gray and 28×28, with the network
-that comes with assay: a diffusion that starts from the degraded picture instead of
-from noise. Holes to be filled in must be gray, half-way between black and white.
+		Long: `restore repairs a picture by a diffusion that starts from the degraded picture
+instead of from noise. The network that comes with assay repairs handwritten digits,
+gray and 28×28; holes to be filled in must be gray, half-way between black and
+white. Or bring your own, of the kind of IR-SDE, as an ONNX file.
 
 With --degrade it spoils a clean picture first, so that the result can be compared
 with the truth. Without --in it takes a digit that the network has not seen.`,
 		Example: `  assay restore --degrade --task deblur
   assay restore --in clean.png --degrade --task inpaint --seed 3
   assay restore --in noisy.png --task denoise --steps 5 --out clean.png
-  assay restore --degrade --task denoise --method posterior --steps 100`,
+  assay restore --degrade --task denoise --method posterior --steps 100
+  assay restore --in rain.png --model derain.onnx --predict noise --schedule ir-sde`,
 		Args: takes(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.restore(cmd.Context(), f) },
 	}
@@ -58,6 +62,7 @@ with the truth. Without --in it takes a digit that the network has not seen.`,
 	flags.SortFlags = false
 	flags.StringVar(&f.in, "in", "", "`FILE` of the picture, PNG")
 	flags.StringVar(&f.task, "task", "", "`TASK`: "+strings.Join(degrade.Names(), ", "))
+	flags.StringVar(&f.model.name, "model", builtinRestorer, "`MODEL`: "+builtinRestorer+", or an ONNX file")
 	flags.BoolVar(&f.degrade, "degrade", false, "the picture is clean: spoil it first")
 	flags.StringVar(&f.truth, "truth", "", "`FILE` of the clean picture, to compare with")
 	flags.StringVar(&f.method, "method", "mrs-2", "`NAME` of the method; an unknown one lists all")
@@ -66,6 +71,8 @@ with the truth. Without --in it takes a digit that the network has not seen.`,
 	flags.Lookup("grid").DefValue = "the method's own"
 	flags.Uint64Var(&f.seed, "seed", 1, "`N`: the same seed gives the same result")
 	flags.StringVar(&f.out, "out", "restored.png", "write the restored picture into `FILE`")
+	flags.StringVar(&f.mean, "mean-input", "", "`NAME` of an ONNX file's input for degraded pictures")
+	addModelFlags(flags, &f.model)
 	cmd.RegisterFlagCompletionFunc("task", cobra.FixedCompletions(degrade.Names(), cobra.ShellCompDirectiveNoFileComp))
 	cmd.RegisterFlagCompletionFunc("grid", cobra.FixedCompletions(diffusion.IndexGridNames(), cobra.ShellCompDirectiveNoFileComp))
 	cmd.RegisterFlagCompletionFunc("method", func(*cobra.Command, []string, string) (cs []cobra.Completion, _ cobra.ShellCompDirective) {
@@ -77,12 +84,15 @@ with the truth. Without --in it takes a digit that the network has not seen.`,
 	return cmd
 }
 
+const builtinRestorer = "builtin:restorer"
+
 // A repair is a checked request to restore one picture.
 type repair struct {
 	net    *network.Restorer
 	model  diffusion.MeanModel[float32]
 	method diffusion.Method
 	grid   diffusion.Grid
+	name   string    // of the picture
 	mu     []float32 // the degraded picture
 	truth  []float32 // nil: not known
 }
@@ -93,6 +103,7 @@ func (c *console) restore(ctx context.Context, f restoreFlags) error {
 	if err != nil {
 		return err
 	}
+	defer r.net.Close()
 	if m, ok := r.method.(diffusion.MRSampler); ok {
 		if w := m.Warning(r.grid); w != "" {
 			c.note("Careful: %s.", w)
@@ -109,22 +120,21 @@ func (c *console) restore(ctx context.Context, f restoreFlags) error {
 		return err
 	}
 	bar.close()
-	c.note("%s by %s, %d evaluations, in %s", f.task, f.method, sol.NFE, roundDuration(time.Since(start)))
+	c.note("%s restored by %s, %d evaluations, in %s", r.name, f.method, sol.NFE, roundDuration(time.Since(start)))
 	return c.writeRestored(f, r, sol.X)
 }
 
-// check reads the pictures and settles the method.
+// check reads the pictures, opens the network and settles the method.
 func (f *restoreFlags) check() (*repair, error) {
 	method, err := f.checkMethod()
 	if err != nil {
 		return nil, err
 	}
-	task, err := degrade.Parse(f.task)
+	task, err := f.checkTask()
+	if err != nil {
+		return nil, err
+	}
 	switch {
-	case f.task == "":
-		return nil, usagef("", "--task: what shall be repaired? one of %s", strings.Join(degrade.Names(), ", "))
-	case err != nil:
-		return nil, usagef("", "--%v", err)
 	case f.in == "" && !f.degrade:
 		return nil, usagef("Or try a digit that is spoiled first: --degrade", "--in FILE: which picture shall be restored?")
 	case f.degrade && f.truth != "":
@@ -132,25 +142,84 @@ func (f *restoreFlags) check() (*repair, error) {
 	case !strings.EqualFold(filepath.Ext(f.out), ".png"):
 		return nil, usagef("", "--out %s: must end in .png", f.out)
 	}
-	net, err := network.MNISTRestorer()
-	if err != nil {
+	r := &repair{method: method, name: "A digit"}
+	var given data.Tensor
+	if f.in != "" {
+		r.name = f.in
+		if given, err = readPicture(f.in); err != nil {
+			return nil, err
+		}
+	}
+	if r.net, err = f.openRestorer(given.Shape); err != nil {
 		return nil, err
 	}
-	r := &repair{net: net, method: method, grid: diffusion.Grid{Schedule: net.Process, Steps: f.steps}}
+	if err := f.settle(r, given, task); err != nil {
+		r.net.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// settle checks what depends on the network.
+func (f *restoreFlags) settle(r *repair, given data.Tensor, task degrade.Task) (err error) {
+	r.grid = diffusion.Grid{Schedule: r.net.Process, Steps: f.steps}
 	if f.grid != "" {
 		kind, err := diffusion.ParseIndexGridKind(f.grid)
 		if err != nil {
-			return nil, asUsage(err)
+			return asUsage(err)
 		}
 		r.grid.Spacing = diffusion.IndexGrid{Kind: kind}.Spacing()
 	}
-	if r.model, err = net.Model(f.task); err != nil {
+	name := f.task
+	if len(r.net.Tasks) == 0 {
+		name = "" // it is made for one
+	}
+	if r.model, err = r.net.Model(name); err != nil {
+		return err
+	}
+	if _, err := diffusion.Trace(r.method, r.grid, diffusion.TraceOptions{Predicts: r.net.Predicts}); err != nil {
+		return asUsage(err)
+	}
+	return f.readPictures(r, given, task)
+}
+
+// checkTask wants a task where one is needed: by the network that comes with assay, and
+// to spoil a picture.
+func (f *restoreFlags) checkTask() (degrade.Task, error) {
+	if f.task == "" && f.model.name != builtinRestorer && !f.degrade {
+		return 0, nil
+	}
+	if f.task == "" {
+		return 0, usagef("", "--task: what shall be repaired? one of %s", strings.Join(degrade.Names(), ", "))
+	}
+	task, err := degrade.Parse(f.task)
+	if err != nil {
+		return 0, usagef("", "--%v", err)
+	}
+	return task, nil
+}
+
+// openRestorer opens the network. Where a file leaves the shape open it is the picture's.
+func (f *restoreFlags) openRestorer(picture []int) (*network.Restorer, error) {
+	o, err := f.model.options()
+	if err != nil {
 		return nil, err
 	}
-	if _, err := diffusion.Trace(method, r.grid, diffusion.TraceOptions{Predicts: net.Predicts}); err != nil {
-		return nil, asUsage(err)
+	if strings.HasPrefix(f.model.name, "builtin:") {
+		if f.model.name != builtinRestorer {
+			return nil, usagef("", "--model %s: must be %s, or an ONNX file", f.model.name, builtinRestorer)
+		}
+		return network.MNISTRestorer()
 	}
-	return r, f.readPictures(r, task)
+	if _, err := os.Stat(f.model.name); errors.Is(err, fs.ErrNotExist) {
+		return nil, usagef("Built in: "+builtinRestorer, "--model %s: no such file", f.model.name)
+	}
+	r, err := network.OpenRestorer(f.model.name, network.RestorerOptions{ONNXOptions: o, Mean: f.mean})
+	if err != nil && o.Shape == nil && strings.Contains(err.Error(), "shape=CHANNELS,HEIGHT,WIDTH") {
+		o.Shape = picture
+		r, err = network.OpenRestorer(f.model.name, network.RestorerOptions{ONNXOptions: o, Mean: f.mean})
+	}
+	return r, modelError(err, "assay restore")
 }
 
 func (f *restoreFlags) checkMethod() (diffusion.Method, error) {
@@ -170,25 +239,38 @@ func (f *restoreFlags) checkMethod() (diffusion.Method, error) {
 	return all[i].Method, nil
 }
 
-// readPictures reads or makes the degraded picture, and the truth where it is known.
-func (f *restoreFlags) readPictures(r *repair, task degrade.Task) (err error) {
+// readPictures settles the degraded picture, and the truth where it is known.
+func (f *restoreFlags) readPictures(r *repair, given data.Tensor, task degrade.Task) (err error) {
+	shape := r.net.Shape
 	if f.in == "" {
+		if !slices.Equal(shape, []int{1, 28, 28}) {
+			return usagef("", "--in FILE: which picture shall be restored? %s takes %s", r.net.Name, times(shape))
+		}
 		r.mu, err = unseenDigit(f.seed)
 	} else {
-		r.mu, err = readGray(f.in, r.net.Shape)
+		r.mu, err = fit(f.in, given, shape)
 	}
 	if err != nil {
 		return err
 	}
 	if f.truth != "" {
-		r.truth, err = readGray(f.truth, r.net.Shape)
+		truth, err := readPicture(f.truth)
+		if err != nil {
+			return err
+		}
+		if r.truth, err = fit(f.truth, truth, shape); err != nil {
+			return err
+		}
 	}
 	if f.degrade {
+		if shape[0] != 1 || shape[1] != shape[2] {
+			return usagef("", "--degrade spoils gray square pictures only: %s takes %s", r.net.Name, times(shape))
+		}
 		r.truth = r.mu
 		r.mu = make([]float32, len(r.truth))
-		task.Apply(r.mu, r.truth, r.net.Shape[1], rng.Stream(f.seed, 2))
+		task.Apply(r.mu, r.truth, shape[1], rng.Stream(f.seed, 2))
 	}
-	return err
+	return nil
 }
 
 // unseenDigit is a digit that the network was not trained on.
@@ -201,32 +283,46 @@ func unseenDigit(seed uint64) ([]float32, error) {
 	return set.Unit()[i*area : (i+1)*area], nil
 }
 
-// readGray reads a picture of the shape that a network takes, between 0 and 1. A gray
-// picture that was saved in colour will do.
-func readGray(name string, shape []int) ([]float32, error) {
+// readPicture reads a PNG, its pixels between 0 and 1.
+func readPicture(name string) (data.Tensor, error) {
 	file, err := os.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, usagef("", "%s: no such file", name)
+		return data.Tensor{}, usagef("", "%s: no such file", name)
 	}
 	if err != nil {
-		return nil, err
+		return data.Tensor{}, err
 	}
 	defer file.Close()
 	t, err := data.ReadPNG(file, data.Unit)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return t, fmt.Errorf("%s: %w", name, err)
 	}
-	h, w := shape[1], shape[2]
+	return t, nil
+}
+
+// fit is a picture in the shape that a network takes. A gray one that was saved in
+// colour will do for gray.
+func fit(name string, t data.Tensor, shape []int) ([]float32, error) {
+	if len(shape) != 3 {
+		return nil, usagef("", "the network restores samples of %s: no pictures", times(shape))
+	}
+	ch, h, w := shape[0], shape[1], shape[2]
 	if t.Shape[1] != h || t.Shape[2] != w {
 		return nil, usagef("", "%s: %d×%d pixels: the network restores pictures of %d×%d", name, t.Shape[2], t.Shape[1], w, h)
 	}
-	x := t.Float32()
+	x, area := t.Float32(), h*w
+	if t.Shape[0] == ch {
+		return x, nil
+	}
+	if ch != 1 {
+		return nil, usagef("", "%s: %d channel: the network restores pictures of %d", name, t.Shape[0], ch)
+	}
 	for c := 1; c < t.Shape[0]; c++ {
-		if !slices.Equal(x[:h*w], x[c*h*w:(c+1)*h*w]) {
-			return nil, usagef("", "%s: %d channels of colour: the network restores gray pictures", name, t.Shape[0])
+		if !slices.Equal(x[:area], x[c*area:(c+1)*area]) {
+			return nil, usagef("", "%s: a picture in colour, %d channels: the network restores gray ones", name, t.Shape[0])
 		}
 	}
-	return x[:h*w], nil
+	return x[:area], nil
 }
 
 // writeRestored writes the pictures and says how good the result is.

@@ -23,6 +23,15 @@ type Restorer struct {
 	// denoise writes the prediction for n ≥ 1 images that revert to mu. at are levels
 	// of x. task is an index into Tasks, or −1.
 	denoise func(ctx context.Context, dst, x, mu []float32, n int, at []diffusion.Level, task int) error
+	close   func() error // nil: nothing to free
+}
+
+// Close frees what the network holds; its models fail from then on.
+func (r *Restorer) Close() error {
+	if r.close == nil {
+		return nil
+	}
+	return r.close()
 }
 
 // MNISTRestorer is the restorer of handwritten digits that assay ships: 28×28, pixels
