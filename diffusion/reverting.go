@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+
+	"github.com/assay-lab/assay/internal/kern"
 )
 
 // A MeanModel is a trained mean-reverting model: it sees the degraded images beside
@@ -85,20 +87,13 @@ func (r reverting[T]) Denoise(ctx context.Context, dst, y []T, n int, at []Level
 	if err := r.model.DenoiseMean(ctx, dst, x, r.mu, n, levels); err != nil {
 		return err
 	}
-	s := T(r.p.S)
-	switch r.Predicts() {
+	switch s := r.p.S; r.Predicts() {
 	case Data:
-		for i, m := range r.mu {
-			dst[i] = (dst[i] - m) / s
-		}
+		kern.Comb(dst, []T{T(1 / s), T(-1 / s)}, [][]T{dst, r.mu})
 	case Velocity:
-		for i := range dst {
-			dst[i] /= s
-		}
+		kern.Comb(dst, []T{T(1 / s)}, [][]T{dst})
 	case Score:
-		for i := range dst {
-			dst[i] *= s
-		}
+		kern.Comb(dst, []T{T(s)}, [][]T{dst})
 	}
 	return nil
 }
@@ -117,9 +112,7 @@ func (p *MeanReverting) owns(l Level) error {
 // outer is x = μ + s·y.
 func outer[T Float](s float64, y, mu []T) []T {
 	x := make([]T, len(y))
-	for i, v := range y {
-		x[i] = mu[i] + T(s)*v
-	}
+	kern.Comb(x, []T{1, T(s)}, [][]T{mu, y})
 	return x
 }
 

@@ -28,8 +28,8 @@ import (
 
 // restoreFlags are what the user asked of assay restore.
 type restoreFlags struct {
-	model     modelFlags
-	mean      string // input of an ONNX file
+	model           modelFlags
+	mean            string // input of an ONNX file
 	in, task, truth string
 	degrade         bool
 	method, grid    string
@@ -71,8 +71,13 @@ with the truth. Without --in it takes a digit that the network has not seen.`,
 	flags.Lookup("grid").DefValue = "the method's own"
 	flags.Uint64Var(&f.seed, "seed", 1, "`N`: the same seed gives the same result")
 	flags.StringVar(&f.out, "out", "restored.png", "write the restored picture into `FILE`")
-	flags.StringVar(&f.mean, "mean-input", "", "`NAME` of an ONNX file's input for degraded pictures")
 	addModelFlags(flags, &f.model)
+	flags.StringVar(&f.mean, "mean-input", "", "`NAME` of the input for degraded pictures")
+	flags.SetAnnotation("mean-input", groupKey, flags.Lookup("input").Annotations[groupKey])
+	flags.Lookup("schedule").Usage = "noise schedule it was trained with: `ir-sde` ..."
+	for _, name := range []string{"label-input", "classes", "null-label"} {
+		flags.MarkHidden(name)
+	}
 	cmd.RegisterFlagCompletionFunc("task", cobra.FixedCompletions(degrade.Names(), cobra.ShellCompDirectiveNoFileComp))
 	cmd.RegisterFlagCompletionFunc("grid", cobra.FixedCompletions(diffusion.IndexGridNames(), cobra.ShellCompDirectiveNoFileComp))
 	cmd.RegisterFlagCompletionFunc("method", func(*cobra.Command, []string, string) (cs []cobra.Completion, _ cobra.ShellCompDirective) {
@@ -358,7 +363,7 @@ func (c *console) writeRestored(f restoreFlags, r *repair, x []float32) error {
 	}
 	fmt.Fprintf(c.out, "Beside    %s  enlarged: %s\n", beside, order)
 	if r.truth != nil {
-		fmt.Fprintf(c.out, "PSNR      %.1f dB, %.1f dB before\n", psnr(x, r.truth), psnr(r.mu, r.truth))
+		fmt.Fprintf(c.out, "PSNR      %.1f dB, before %.1f dB\n", psnr(x, r.truth), psnr(r.mu, r.truth))
 	}
 	return nil
 }

@@ -43,7 +43,7 @@ func (d *desk) png(name string) []float32 {
 func TestRestore(t *testing.T) {
 	d := newDesk(t)
 	out := d.must("restore", "--degrade", "--task", "denoise", "--steps", "5", "--out", "a.png")
-	for _, want := range []string{"a.png", "a-degraded.png", "a-beside.png", "PSNR", "dB before"} {
+	for _, want := range []string{"a.png", "a-degraded.png", "a-beside.png", "PSNR", "dB, before"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("does not say %q:\n%s", want, out)
 		}
