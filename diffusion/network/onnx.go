@@ -24,8 +24,8 @@ type ONNXOptions struct {
 
 	// TimeAs (key time-as) is how the network wants the time t of a level:
 	// "index" t·n−1, its place in the table of n steps, the default of discrete
-	// schedules; "time" t itself, the default of the others; "time1000" 1000·t;
-	// "sigma" σ; "log-sigma" log(σ)/4; "lambda" log(α/σ); "logsnr" twice that.
+	// schedules and, as t, of mean-reverting ones; "time" t itself, the default of the
+	// others; "time1000" 1000·t; "sigma" σ; "log-sigma" log(σ)/4; "lambda" log(α/σ); "logsnr" twice that.
 	TimeAs string
 
 	Classes   int   // classes: labels are 0 to Classes−1

@@ -5,6 +5,7 @@ package mrs
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"math"
 	"regexp"
@@ -180,7 +181,7 @@ type samplerInput struct {
 	Form        string        `json:"parameterization"`
 	Order       int           `json:"order"`
 	Grid        string        `json:"time_schedule"`
-	LambdaMin   *float64      `json:"lambda_min"`
+	LambdaMin   lambdaBound   `json:"lambda_min"`
 	Offset      int           `json:"timestep_offset"`
 	Rho         float64       `json:"rho"`
 	Steps       int           `json:"steps"`
@@ -190,6 +191,18 @@ type samplerInput struct {
 	Quantile    float64       `json:"threshold_ratio"` // 0: 0.995
 	Most        float64       `json:"threshold_max"`   // 0: 1.5
 	Noise       [][][]float64 `json:"noise"`
+}
+
+// lambdaBound is a number, or null or "-Inf" for none.
+type lambdaBound float64
+
+func (b *lambdaBound) UnmarshalJSON(text []byte) error {
+	switch string(text) {
+	case "null", `"-Inf"`:
+		*b = 0
+		return nil
+	}
+	return json.Unmarshal(text, (*float64)(b))
 }
 
 // sampler is the method that the case's fields describe, which its name must agree with.
@@ -213,10 +226,7 @@ func (in *samplerInput) times(p *diffusion.MeanReverting) ([]float64, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := diffusion.IndexGrid{Kind: kind, Offset: in.Offset, Rho: in.Rho}
-	if in.LambdaMin != nil {
-		g.LambdaMin = *in.LambdaMin
-	}
+	g := diffusion.IndexGrid{Kind: kind, LambdaMin: float64(in.LambdaMin), Offset: in.Offset, Rho: in.Rho}
 	return g.Times(p, in.Steps)
 }
 
