@@ -313,6 +313,10 @@ func TestRestoreHook(t *testing.T) {
 		if slices.Max(free) <= .5 {
 			t.Fatal("nothing to clip")
 		}
+		r.Hook = func([]float64, int, diffusion.Level) error { return nil }
+		if e := rms(restore(t, r, diffusion.MRSampler{DenoiseLast: true}).X, free); e > 1e-9 {
+			t.Errorf("a hook that changes nothing changes the result by %.2g", e)
+		}
 		hook, err := diffusion.StaticThreshold[float64](.5)
 		if err != nil {
 			t.Fatal(err)
