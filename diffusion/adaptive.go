@@ -87,6 +87,9 @@ func SolveAdaptive[T Float](ctx context.Context, p Problem[T], a Adaptive) (Solu
 	if p.Model == nil || p.N < 1 || len(p.X) == 0 || len(p.X)%p.N != 0 {
 		return none, fmt.Errorf("diffusion: %d samples of %d numbers with model %v: want a model and samples of equal size", p.N, len(p.X), p.Model)
 	}
+	if err := checkReversion(p.Model, p.Grid.Schedule); err != nil {
+		return none, err
+	}
 	solver := DPMSolver{Form: a.Form, Order: a.Order}
 	at, last := p.Grid.Schedule.At(start), p.Grid.Schedule.At(end)
 	x, previous := append([]T(nil), p.X...), p.X

@@ -19,6 +19,9 @@ type asNoise[T Float] struct{ model Denoiser[T] }
 // Predicts is Noise.
 func (asNoise[T]) Predicts() Prediction { return Noise }
 
+// Reverts is the mean-reverting process of the model, if it is of one.
+func (a asNoise[T]) Reverts() *MeanReverting { return revertsTo(a.model) }
+
 // Passes are those of the model.
 func (a asNoise[T]) Passes() int { return Passes(a.model) }
 
@@ -65,6 +68,9 @@ type widened struct{ model Denoiser[float32] }
 
 // Predicts says what the model estimates.
 func (w widened) Predicts() Prediction { return w.model.Predicts() }
+
+// Reverts is the mean-reverting process of the model, if it is of one.
+func (w widened) Reverts() *MeanReverting { return revertsTo(w.model) }
 
 // Passes are those of the model.
 func (w widened) Passes() int { return Passes(w.model) }

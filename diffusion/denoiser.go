@@ -97,6 +97,9 @@ func NewGuided[T Float](cond, uncond Denoiser[T], scale float64) (Guided[T], err
 // Predicts says what both models estimate.
 func (g Guided[T]) Predicts() Prediction { return g.Cond.Predicts() }
 
+// Reverts is the mean-reverting process of the models, if they are of one.
+func (g Guided[T]) Reverts() *MeanReverting { return revertsTo(g.Cond) }
+
 // Passes is how many network passes one evaluation costs.
 func (g Guided[T]) Passes() int {
 	switch g.Scale {

@@ -38,6 +38,32 @@ func ExampleSolve() {
 	// 10 evaluations, 3 buffers
 }
 
+// A model that sees degraded images is sampled from them: here one that knows that
+// every clean image is black on the left and white on the right.
+func ExampleRestore() {
+	process, err := diffusion.NewMeanReverting(diffusion.Reversion{S: 50.0 / 255})
+	if err != nil {
+		log.Fatal(err)
+	}
+	knows := diffusion.MeanFunc[float32]{Prediction: diffusion.Data,
+		F: func(_ context.Context, dst, x, mu []float32, n int, at []diffusion.Level) error {
+			for i := range dst {
+				dst[i] = float32(i % 2)
+			}
+			return nil
+		}}
+	s, err := diffusion.Restore(context.Background(), diffusion.Restoration[float32]{
+		Model: knows, Grid: diffusion.Grid{Schedule: process, Steps: 5},
+		Mu: []float32{.3, .6, .5, .5}, N: 2, // two blurred images of two pixels
+		Noise: diffusion.Seeded(1), Hi: 1,
+	}, diffusion.MRSampler{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("%.2f after %d evaluations\n", s.X, s.NFE)
+	// Output: [0.00 1.00 0.00 1.00] after 5 evaluations
+}
+
 // A method is a few lines over symbolic registers: here Euler's method on the
 // probability-flow ODE in x/α against σ/α, which is DDIM.
 func ExampleMethod() {

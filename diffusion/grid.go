@@ -137,8 +137,12 @@ func (g Grid) ends() (start, end float64, err error) {
 	if start == 0 && end == 0 {
 		end, start = g.Schedule.Range()
 	}
+	inside := func(t float64) bool { return t > 0 }
+	if p, ok := g.Schedule.(*MeanReverting); ok { // an index, which counts from 0
+		inside = func(t float64) bool { return t >= 0 && t <= float64(p.T) }
+	}
 	switch {
-	case !(start > 0) || !(end > 0) || math.IsInf(start, 0) || math.IsInf(end, 0):
+	case !inside(start) || !inside(end) || math.IsInf(start, 0) || math.IsInf(end, 0):
 		return 0, 0, fmt.Errorf("diffusion: grid from t = %g to %g: times must be positive (ToZero goes on to σ = 0)", start, end)
 	case start == end:
 		return 0, 0, fmt.Errorf("diffusion: grid from t = %g to %g: the ends must differ", start, end)

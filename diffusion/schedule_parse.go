@@ -62,6 +62,26 @@ var scheduleKinds = []scheduleKind{
 			}
 			return EDM{SigmaMin: p[0], SigmaMax: p[1]}, nil
 		}},
+	{"ir-sde", "mean-reverting, for networks that restore images; sigma in 255ths of their range", reversionTable, reverting255(ThetaCosine)},
+	{"ir-sde-linear", "the same with rates that rise linearly", reversionTable, reverting255(ThetaLinear)},
+	{"ir-sde-constant", "the same with one rate", reversionTable, reverting255(ThetaConstant)},
+}
+
+var reversionTable = []scheduleParam{
+	{name: "n", def: 100, lo: 0, hi: maxTable + 1, whole: true},
+	{name: "sigma", def: 50, lo: 0, hi: 1e6},
+	{name: "eps", def: 0.005, lo: 0, hi: 1},
+}
+
+// reverting255 makes a process whose noise scale is given as IR-SDE does.
+func reverting255(t ThetaTable) func(p []float64) (Schedule, error) {
+	return func(p []float64) (Schedule, error) {
+		s, err := NewMeanReverting(Reversion{T: int(p[0]), S: p[1] / 255, Eps: p[2], Theta: t})
+		if err != nil {
+			return nil, err
+		}
+		return s, nil
+	}
 }
 
 // table keeps a nil table from becoming a Schedule.

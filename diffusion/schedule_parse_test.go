@@ -14,6 +14,13 @@ func TestParseSchedule(t *testing.T) {
 		}
 		return d
 	}
+	reversion := func(r Reversion) *MeanReverting {
+		p, err := NewMeanReverting(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
 	for text, want := range map[string]Schedule{
 		"ddpm-linear":                      discrete(LinearBetas(1e-4, 0.02, 1000)),
 		"ddpm-linear:n=100,end=0.1":        discrete(LinearBetas(1e-4, 0.1, 100)),
@@ -27,6 +34,9 @@ func TestParseSchedule(t *testing.T) {
 		"cosine-raw":                       CosineRaw{},
 		"edm":                              EDM{},
 		"edm:min=0.01,max=10":              EDM{SigmaMin: 0.01, SigmaMax: 10},
+		"ir-sde":                           reversion(Reversion{S: 50. / 255}),
+		"ir-sde-linear:n=40,sigma=70":      reversion(Reversion{S: 70. / 255, T: 40, Theta: ThetaLinear}),
+		"ir-sde-constant:eps=0.01":         reversion(Reversion{S: 50. / 255, Eps: .01, Theta: ThetaConstant}),
 	} {
 		got, err := ParseSchedule(text)
 		if err != nil {
@@ -63,6 +73,9 @@ func TestParseScheduleRefuses(t *testing.T) {
 		"cosine:t=1":                               "t = 1: must be above 0.001 and below 1",
 		"edm:min=3,max=2":                          "max = 2: must be above min = 3",
 		"edm:max=inf":                              "max = +Inf",
+		"ir-sde:eps=1":                             "eps = 1: must be above 0 and below 1",
+		"ir-sde:sigma=0":                           "sigma = 0: must be above 0",
+		"ir-sde:n=0":                               "n = 0: must be above 0",
 	} {
 		s, err := ParseSchedule(text)
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "diffusion: schedule ") || s != nil {

@@ -34,6 +34,9 @@ func Solve[T Float](ctx context.Context, p Problem[T], m Method) (Solution[T], e
 	if m == nil {
 		return Solution[T]{}, errors.New("diffusion: no method")
 	}
+	if err := checkReversion(p.Model, p.Grid.Schedule); err != nil {
+		return Solution[T]{}, err
+	}
 	tp, err := Trace(m, p.Grid, TraceOptions{Predicts: p.Model.Predicts(), Hook: p.Hook != nil})
 	if err != nil {
 		return Solution[T]{}, err

@@ -12,6 +12,15 @@ import (
 // statistics. It is for models of pixels in [−1, 1]: on latents, which have no
 // such bounds, it destroys the sample.
 func DynamicThreshold[T Float](q, limit float64) (Hook[T], error) {
+	return BoundedThreshold[T](q, limit, math.Inf(1))
+}
+
+// BoundedThreshold is [DynamicThreshold] with an s of at most most: the MR Sampler's
+// way, whose quantile is 0.995 and whose s lies in [1, 1.5].
+func BoundedThreshold[T Float](q, limit, most float64) (Hook[T], error) {
+	if !(most >= limit) {
+		return nil, fmt.Errorf("diffusion: threshold limits = %g, %g: the first must not be above the second", limit, most)
+	}
 	if !(q > 0 && q <= 1) {
 		return nil, fmt.Errorf("diffusion: threshold quantile = %g: must be in (0, 1]", q)
 	}
@@ -27,7 +36,7 @@ func DynamicThreshold[T Float](q, limit float64) (Hook[T], error) {
 				abs[i] = math.Abs(float64(v))
 			}
 			slices.Sort(abs)
-			s := T(max(sortedQuantile(abs, q), limit))
+			s := T(min(max(sortedQuantile(abs, q), limit), most))
 			for i, v := range sample {
 				sample[i] = min(max(v, -s), s) / s
 			}

@@ -4,83 +4,79 @@ import (
 	"fmt"
 	"math"
 	"slices"
-
-	"gonum.org/v1/gonum/mat"
-
-	"github.com/assay-lab/assay/internal/rng"
 )
 
-// SlicedWasserstein is the sliced 2-Wasserstein distance between two sets of points,
-// one a row: the root of the mean, over random directions, of the squared
-// 2-Wasserstein distance between the sets' projections (Rabin et al. 2012). The
-// directions are those of the seed. Like any distance of samples it is not zero
-// between two sets from one distribution.
-func SlicedWasserstein(a, b mat.Matrix, directions int, seed uint64) (float64, error) {
-	if err := checkPoints("first", a, 1); err != nil {
-		return 0, err
+// Rand is what directions are drawn from; *rand.Rand of math/rand/v2 is one.
+type Rand interface{ NormFloat64() float64 }
+
+// SlicedW2 is the sliced 2-Wasserstein distance between two sets of points of d
+// numbers, row by row (Rabin et al. 2011; Bonneel et al. 2015): the root of the mean,
+// over random directions, of the squared W₂ between the points' projections, which on
+// a line is the distance between sorted values. The sets may differ in size. Like
+// every distance between finite sets it is not zero for sets of one distribution:
+// compare sets of equal size, with directions from equal seeds.
+func SlicedW2[T ~float32 | ~float64](a, b []T, d, directions int, r Rand) (float64, error) {
+	if d < 1 || directions < 1 {
+		return 0, fmt.Errorf("metrics: points of %d numbers, %d directions: both must be positive", d, directions)
 	}
-	if err := checkPoints("second", b, 1); err != nil {
-		return 0, err
+	for i, x := range [][]T{a, b} {
+		if len(x) == 0 || len(x)%d != 0 {
+			return 0, fmt.Errorf("metrics: set %d has %d numbers: must be a positive number of points of %d", i+1, len(x), d)
+		}
+		for j, v := range x {
+			if f := float64(v); math.IsNaN(f) || math.IsInf(f, 0) {
+				return 0, fmt.Errorf("metrics: set %d: point %d has %g", i+1, j/d, f)
+			}
+		}
 	}
-	_, d := a.Dims()
-	if _, e := b.Dims(); e != d {
-		return 0, fmt.Errorf("metrics: points of %d and of %d dimensions: must be the same", d, e)
-	}
-	if directions < 1 {
-		return 0, fmt.Errorf("metrics: %d directions: at least 1 is needed", directions)
-	}
-	r := rng.Stream(seed)
-	v := mat.NewVecDense(d, nil)
+	u := make([]float64, d)
+	pa, pb := make([]float64, len(a)/d), make([]float64, len(b)/d)
 	var sum float64
 	for range directions {
-		for i := range d {
-			v.SetVec(i, r.NormFloat64())
+		var norm float64
+		for j := range u {
+			u[j] = r.NormFloat64()
+			norm += u[j] * u[j]
 		}
-		v.ScaleVec(1/mat.Norm(v, 2), v)
-		sum += wasserstein2(project(a, v), project(b, v))
+		for j := range u {
+			u[j] /= math.Sqrt(norm)
+		}
+		project(pa, a, u)
+		project(pb, b, u)
+		sum += lineW2(pa, pb)
 	}
 	return math.Sqrt(sum / float64(directions)), nil
 }
 
-// project gives the sorted components along v.
-func project(x mat.Matrix, v *mat.VecDense) []float64 {
-	var p mat.VecDense
-	p.MulVec(x, v)
-	slices.Sort(p.RawVector().Data)
-	return p.RawVector().Data
+// project writes the points' coordinates along u, sorted.
+func project[T ~float32 | ~float64](dst []float64, x []T, u []float64) {
+	for i := range dst {
+		var s float64
+		for j, v := range x[i*len(u) : (i+1)*len(u)] {
+			s += float64(v) * u[j]
+		}
+		dst[i] = s
+	}
+	slices.Sort(dst)
 }
 
-// wasserstein2 is the squared 2-Wasserstein distance of sorted numbers: the integral
-// of the squared difference of their quantile functions.
-func wasserstein2(a, b []float64) float64 {
+// lineW2 is the squared W₂ between sorted values of equal weight: ∫(F⁻¹ − G⁻¹)²
+// over the pieces on which both quantile functions are constant.
+func lineW2(a, b []float64) float64 {
+	n, m := len(a), len(b)
 	var sum float64
-	for i, j, done := 0, 0, 0.0; i < len(a) && j < len(b); {
-		endA, endB := float64(i+1)/float64(len(a)), float64(j+1)/float64(len(b))
-		end := min(endA, endB)
-		sum += (end - done) * (a[i] - b[j]) * (a[i] - b[j])
-		done = end
-		if endA <= end {
+	at := 0 // in units of 1/(n·m)
+	for i, j := 0, 0; i < n && j < m; {
+		next := min((i+1)*m, (j+1)*n)
+		diff := a[i] - b[j]
+		sum += float64(next-at) * diff * diff
+		if next == (i+1)*m {
 			i++
 		}
-		if endB <= end {
+		if next == (j+1)*n {
 			j++
 		}
+		at = next
 	}
-	return sum
-}
-
-// TotalVariation is half the sum of |p − q|: how much of the probability is placed
-// elsewhere.
-func TotalVariation(p, q []float64) (float64, error) {
-	if len(p) != len(q) || len(p) == 0 {
-		return 0, fmt.Errorf("metrics: %d and %d probabilities: want as many, at least 1", len(p), len(q))
-	}
-	var sum float64
-	for i := range p {
-		if !(p[i] >= 0 && q[i] >= 0) || math.IsInf(p[i], 0) || math.IsInf(q[i], 0) {
-			return 0, fmt.Errorf("metrics: probabilities %d are %g and %g: must not be negative", i, p[i], q[i])
-		}
-		sum += math.Abs(p[i] - q[i])
-	}
-	return sum / 2, nil
+	return sum / (float64(n) * float64(m))
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/assay-lab/assay/papers/ghvb"
 	logbessel "github.com/assay-lab/assay/papers/log-bessel"
 	"github.com/assay-lab/assay/papers/mixllm"
+	"github.com/assay-lab/assay/papers/mrs"
 	"github.com/assay-lab/assay/papers/pndm"
 	twopasssoftmax "github.com/assay-lab/assay/papers/two-pass-softmax"
 	usfs3 "github.com/assay-lab/assay/papers/usf-s3"
@@ -43,6 +44,7 @@ var registry = map[string]entry{
 	"ghvb":                     {ghvb.Experiments, ghvb.Case},
 	"log-bessel":               {logbessel.Experiments, logbessel.Case},
 	"mixllm":                   {mixllm.Experiments, mixllm.Case},
+	"mrs":                      {mrs.Experiments, mrs.Case},
 	"pndm":                     {pndm.Experiments, pndm.Case},
 	"two-pass-softmax":         {twopasssoftmax.Experiments, twopasssoftmax.Case},
 	"usf-s3":                   {usfs3.Experiments, usfs3.Case},

@@ -3,12 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"image/png"
-	"io/fs"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -182,7 +179,7 @@ func (c *console) editor(f editFlags) (*editor, error) {
 	if filepath.Clean(f.out) == filepath.Clean(f.compare) {
 		return nil, usagef("", "--compare %s is the edited picture's file too", f.compare)
 	}
-	picture, err := readPicture(f.image)
+	picture, err := pictureOrDigit(f.image)
 	if err != nil {
 		return nil, err
 	}
@@ -255,8 +252,8 @@ func sizeOf(shape []int) string {
 	return fmt.Sprintf("%d×%d pixels, %s", shape[2], shape[1], color)
 }
 
-// readPicture reads a PNG, or takes a digit of MNIST's test split.
-func readPicture(name string) (data.Tensor, error) {
+// pictureOrDigit reads a PNG, or takes a digit of MNIST's test split.
+func pictureOrDigit(name string) (data.Tensor, error) {
 	if number, ok := strings.CutPrefix(name, builtinDigit); ok {
 		set, err := data.MNIST()
 		if err != nil {
@@ -269,19 +266,7 @@ func readPicture(name string) (data.Tensor, error) {
 		area := set.H * set.W
 		return data.Tensor{Shape: []int{1, set.H, set.W}, Data: set.Float32(data.Signed)[i*area : (i+1)*area]}, nil
 	}
-	file, err := os.Open(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return data.Tensor{}, usagef("", "--image %s: no such file", name)
-	}
-	if err != nil {
-		return data.Tensor{}, err
-	}
-	defer file.Close()
-	t, err := data.ReadPNG(file, data.Signed)
-	if err != nil {
-		return data.Tensor{}, usagef("", "--image %s: %v", name, err)
-	}
-	return t, nil
+	return readPicture("--image "+name, name, data.Signed)
 }
 
 // thereAndBack walks the picture to noise and makes it again, under its own label and

@@ -57,6 +57,16 @@ func trainees() []trainee {
 				r.Steps, r.Seed, r.Warmup = steps, seed, min(r.Warmup, steps/2)
 				return classifier.Train(ctx, r, set.X, set.Labels, opt)
 			}},
+		{"restorer", "the restorer of blurred, noisy and torn digits: assay restore", mixer.MNISTRestorer.Steps, mixer.MNISTRestorer.Seed, false,
+			func(ctx context.Context, steps int, seed uint64, opt nn.Options) (saver, error) {
+				set, _, err := mnist.Split()
+				if err != nil {
+					return nil, err
+				}
+				r := mixer.MNISTRestorer
+				r.Steps, r.Seed, r.Warmup = steps, seed, min(r.Warmup, steps/2)
+				return mixer.TrainRestorer(ctx, r, set.Unit(), opt)
+			}},
 		{"tiny-lm", "the language model of letters that assay quantize shrinks", tinylm.Recipe.Steps, tinylm.Recipe.Seed, false,
 			func(ctx context.Context, steps int, seed uint64, opt nn.Options) (saver, error) {
 				r := tinylm.Recipe

@@ -24,8 +24,8 @@ type ONNXOptions struct {
 
 	// TimeAs (key time-as) is how the network wants the time t of a level:
 	// "index" t·n−1, its place in the table of n steps, the default of discrete
-	// schedules; "time" t itself, the default of the others; "time1000" 1000·t;
-	// "sigma" σ; "log-sigma" log(σ)/4; "lambda" log(α/σ); "logsnr" twice that.
+	// schedules and, as t, of mean-reverting ones; "time" t itself, the default of the
+	// others; "time1000" 1000·t; "sigma" σ; "log-sigma" log(σ)/4; "lambda" log(α/σ); "logsnr" twice that.
 	TimeAs string
 
 	Classes   int   // classes: labels are 0 to Classes−1
@@ -64,55 +64,70 @@ func FromONNX(name string, s onnx.Session, o ONNXOptions) (*Model, error) {
 	return m, nil
 }
 
-// newONNX works out what a session's inputs mean. rows is the length of the
-// table that a label input looks up, 0 if it is not known.
+// newONNX refuses networks that restore images, which [OpenRestorer] opens.
 func newONNX(name string, s onnx.Session, o ONNXOptions, rows func(label string) int) (*Model, error) {
+	o, err := o.withMetadata(s.Info().Metadata)
+	if err != nil {
+		return nil, err
+	}
+	if p, err := diffusion.ParseSchedule(o.Schedule); err == nil {
+		if _, ok := p.(*diffusion.MeanReverting); ok {
+			return nil, fmt.Errorf("schedule=%s is mean-reverting: such a network restores images, and cannot be sampled from noise: assay restore", o.Schedule)
+		}
+	}
+	m, _, err := openNet(name, s, o, rows)
+	return m, err
+}
+
+// openNet works out what a session's inputs mean. rows is the length of the
+// table that a label input looks up, 0 if it is not known.
+func openNet(name string, s onnx.Session, o ONNXOptions, rows func(label string) int) (*Model, *onnxNet, error) {
 	info := s.Info()
 	o, err := o.withMetadata(info.Metadata)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if o.Batch < 0 {
-		return nil, fmt.Errorf("batch = %d: must not be negative", o.Batch)
+		return nil, nil, fmt.Errorf("batch = %d: must not be negative", o.Batch)
 	}
 	ports, err := findPorts(info, o)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	predict, err := parsePredict(o.Predict)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if o.Schedule == "" {
 		names, _ := diffusion.ScheduleNames()
-		return nil, fmt.Errorf("what noise schedule was the network trained with? say schedule=NAME, one of %s", strings.Join(names, "; "))
+		return nil, nil, fmt.Errorf("what noise schedule was the network trained with? say schedule=NAME, one of %s", strings.Join(names, "; "))
 	}
 	schedule, err := diffusion.ParseSchedule(o.Schedule)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	net := &onnxNet{name: name, s: s, ports: ports, batch: o.Batch}
 	if net.clock, err = parseTimeAs(o.TimeAs, schedule, ports.time); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if net.shape, err = sampleShape(ports.sample, o.Shape); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	m := &Model{
 		Name: name, Engine: strings.TrimSpace(info.Engine + " " + info.Version),
 		Schedule: schedule, Predicts: predict, Shape: net.shape, denoise: net.denoise, close: s.Close,
 	}
 	if err := checkOutput(ports.output, net.shape); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	net.size = m.Len()
 	if err := net.setLabels(m, o, rows); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := net.setBatch(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return m, nil
+	return m, net, nil
 }
 
 // predictAliases are other projects' words.

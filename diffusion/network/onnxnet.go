@@ -79,11 +79,16 @@ func (c clock) at(l diffusion.Level) float64 {
 func parseTimeAs(s string, schedule diffusion.Schedule, in onnx.ValueInfo) (clock, error) {
 	c := clock{whole: !in.Type.Float(), max: 1 << 30}
 	table, discrete := schedule.(*diffusion.Discrete)
-	if s == "" && discrete {
+	reverting, ok := schedule.(*diffusion.MeanReverting)
+	if s == "" && (discrete || ok) {
 		s = "index"
 	}
 	switch s {
 	case "index":
+		if ok { // whose time is the index
+			c.of, c.max = func(l diffusion.Level) float64 { return l.T }, float64(reverting.T)
+			return c, nil
+		}
 		if !discrete {
 			return c, fmt.Errorf("time-as=index: the schedule is continuous: time, time1000, sigma, log-sigma, lambda and logsnr are possible")
 		}
@@ -157,15 +162,19 @@ func (net *onnxNet) run(ctx context.Context, dst, x []float32, times []float64, 
 
 // samples is x as a tensor, its last sample repeated to fill the rows.
 func (net *onnxNet) samples(x []float32, rows int) onnx.Tensor {
+	return net.samplesAs(net.ports.sample.Type, x, rows)
+}
+
+func (net *onnxNet) samplesAs(typ onnx.Type, x []float32, rows int) onnx.Tensor {
 	shape := append([]int{rows}, net.shape...)
-	if net.ports.sample.Type == onnx.Float32 && len(x) == rows*net.size {
+	if typ == onnx.Float32 && len(x) == rows*net.size {
 		return onnx.Tensor{Shape: shape, Data: x}
 	}
 	full := append(make([]float32, 0, rows*net.size), x...)
 	for len(full) < rows*net.size {
 		full = append(full, x[len(x)-net.size:]...)
 	}
-	if net.ports.sample.Type == onnx.Float32 {
+	if typ == onnx.Float32 {
 		return onnx.Tensor{Shape: shape, Data: full}
 	}
 	return onnx.Tensor{Shape: shape, Data: convert[float64](full)}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"math"
 
-	"gonum.org/v1/gonum/mat"
-
 	"github.com/assay-lab/assay/diffusion"
 	"github.com/assay-lab/assay/diffusion/gmm"
 	"github.com/assay-lab/assay/diffusion/mcmc"
@@ -205,7 +203,7 @@ func (t *trial) outcome(h haul) (lab.Outcome, error) {
 		}
 	}
 	var err error
-	if o.Quality, err = metrics.SlicedWasserstein(mat.NewDense(n, dim, all), mat.NewDense(n, dim, truth), directions, problemSeed); err != nil {
+	if o.Quality, err = metrics.SlicedW2(all, truth, dim, directions, rng.Stream(problemSeed)); err != nil {
 		return o, err
 	}
 	labels := make([][]int, t.chains)

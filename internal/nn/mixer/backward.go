@@ -38,7 +38,7 @@ func (n *network) backward(p, g *parameters, out []float32, d *scratch) {
 			accumulate(g.position[i*w:][:w], d.h[(i*n.n+j)*w:])
 		}
 	}
-	gemm.Mul(g.patch, transpose(n.x, n.pixels(), t*n.n), matrix(d.h, t*n.n, w), false)
+	gemm.Mul(g.patch, transpose(n.x, n.inputs(), t*n.n), matrix(d.h, t*n.n, w), false)
 	n.conditionBack(p, g, d)
 }
 

@@ -32,6 +32,9 @@ func Load(r io.Reader) (*Denoiser, error) {
 		if err := recipe.Shape.check(); err != nil {
 			return nil, err
 		}
+		if err := recipe.Shape.single(); err != nil {
+			return nil, err
+		}
 		l := recipe.Shape.layout()
 		if l.Len() > maxWeights {
 			return nil, errors.New("recipe: the network is too large")

@@ -29,9 +29,13 @@ func tinyData() ([]float32, []uint8) {
 // values most gradients are zero.
 func TestGradient(t *testing.T) {
 	x, labels := tinyData()
-	tr := newTrainer(tiny, x, labels)
+	checkGradient(t, newTrainer(tiny, x, labels))
+}
+
+func checkGradient(t *testing.T, tr *trainer) {
+	t.Helper()
 	r := rand.New(rand.NewPCG(3, 4))
-	layout := tiny.Shape.layout()
+	layout := tr.Shape.layout()
 	w, grad := make([]float32, layout.Len()), make([]float32, layout.Len())
 	for i := range w {
 		w[i] = float32(.5 * r.NormFloat64())

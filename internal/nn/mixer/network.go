@@ -46,7 +46,7 @@ func (s Shape) parameters(flat []float32) *parameters {
 type network struct {
 	Shape
 	n     int
-	x     []float32    // patches [tokens, n, pixels]
+	x     []float32    // patches [tokens, n, inputs]
 	time  []float32    // features [n, Times]
 	label []int        // [n], Classes for none
 	pre   [2][]float32 // before the two SiLUs of the condition [n, width]
@@ -73,7 +73,7 @@ type gate struct{ ab, y []float32 }
 func (s Shape) newNetwork(n int, keep bool) *network {
 	t, w := s.tokens(), s.Width
 	net := &network{Shape: s, n: n,
-		x: make([]float32, t*n*s.pixels()), time: make([]float32, n*s.Times), label: make([]int, n),
+		x: make([]float32, t*n*s.inputs()), time: make([]float32, n*s.Times), label: make([]int, n),
 		pre: [2][]float32{make([]float32, n*w), make([]float32, n*w)}, hid: make([]float32, n*w), c: make([]float32, n*w),
 		h: make([]float32, t*n*w), out: make([]float32, t*n*s.pixels()),
 	}
@@ -107,7 +107,7 @@ func transpose(x []float32, rows, cols int) gemm.Matrix {
 func (n *network) forward(p *parameters) {
 	t, w := n.tokens(), n.Width
 	n.condition(p)
-	gemm.Mul(n.h, matrix(n.x, t*n.n, n.pixels()), matrix(p.patch, n.pixels(), w), false)
+	gemm.Mul(n.h, matrix(n.x, t*n.n, n.inputs()), matrix(p.patch, n.inputs(), w), false)
 	for i := range t {
 		for j := range n.n {
 			accumulate(n.h[(i*n.n+j)*w:][:w], p.position[i*w:])

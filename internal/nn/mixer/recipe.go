@@ -36,6 +36,9 @@ var MNIST = Recipe{
 // labels.
 func Train(ctx context.Context, r Recipe, images []float32, labels []uint8, opt nn.Options) (*Denoiser, error) {
 	task, err := r.task(images, labels)
+	if err == nil {
+		err = r.Shape.single()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -85,11 +88,14 @@ func digest(images []float32, labels []uint8) string {
 }
 
 // cut writes image i of n as patches [tokens, n, pixels].
-func (s Shape) cut(patches, image []float32, i, n int) {
+func (s Shape) cut(patches, image []float32, i, n int) { s.cutChannel(patches, image, i, n, 0, 1) }
+
+// cutChannel writes an image as channel c of patches [tokens, n, channels, pixels].
+func (s Shape) cutChannel(patches, image []float32, i, n, c, channels int) {
 	for t := range s.tokens() {
 		for r := range s.Patch {
 			from := (t/s.side()*s.Patch+r)*s.Size + t%s.side()*s.Patch
-			copy(patches[((t*n+i)*s.Patch+r)*s.Patch:][:s.Patch], image[from:])
+			copy(patches[(((t*n+i)*channels+c)*s.Patch+r)*s.Patch:][:s.Patch], image[from:])
 		}
 	}
 }

@@ -21,17 +21,19 @@ type Shape struct {
 	// samplers is lost in the noise.
 	Frequency float64
 	Classes   int
+	Channels  int `json:",omitempty"` // images that the network sees at once; 0: 1
 }
 
 func (s Shape) side() int   { return s.Size / s.Patch }
 func (s Shape) tokens() int { return s.side() * s.side() }
 func (s Shape) pixels() int { return s.Patch * s.Patch }
+func (s Shape) inputs() int { return max(s.Channels, 1) * s.pixels() } // numbers a token is made of
 
 func (s Shape) check() error {
 	for _, f := range []struct {
 		name string
 		n    int
-	}{{"size", s.Size}, {"patch", s.Patch}, {"width", s.Width}, {"blocks", s.Blocks}, {"tokens", s.Tokens}, {"hidden", s.Hidden}, {"times", s.Times}, {"classes", s.Classes}} {
+	}{{"size", s.Size}, {"patch", s.Patch}, {"width", s.Width}, {"blocks", s.Blocks}, {"tokens", s.Tokens}, {"hidden", s.Hidden}, {"times", s.Times}, {"classes", s.Classes}, {"channels", max(s.Channels, 1)}} {
 		if f.n < 1 || f.n > 1<<12 {
 			return fmt.Errorf("mixer: %s = %d: must be between 1 and 4096", f.name, f.n)
 		}
@@ -48,6 +50,14 @@ func (s Shape) check() error {
 	return nil
 }
 
+// single wants the one channel of a denoiser.
+func (s Shape) single() error {
+	if s.Channels > 1 {
+		return fmt.Errorf("mixer: %d channels: a denoiser sees one image, a restorer two", s.Channels)
+	}
+	return nil
+}
+
 // layout lists the parameters. Matrices keep the size of what they multiply;
 // those that end a branch, and all modulation, start at zero, so that every block
 // starts as the identity and the network as zero.
@@ -57,11 +67,11 @@ func (s Shape) layout() nn.Layout {
 		l = append(l, nn.Param{Name: name, Shape: shape, Deviation: deviation})
 	}
 	fan := func(n int) float64 { return 1 / math.Sqrt(float64(n)) }
-	t, p, w := s.tokens(), s.pixels(), s.Width
+	t, p, w, in := s.tokens(), s.pixels(), s.Width, s.inputs()
 	add(fan(s.Times), "time.in", s.Times, w)
 	add(fan(w), "time.out", w, w)
 	add(1, "labels", s.Classes+1, w)
-	add(fan(p), "patch", p, w)
+	add(fan(in), "patch", in, w)
 	add(0.3, "position", t, w)
 	for i := range s.Blocks {
 		b := fmt.Sprintf("block%d.", i)

@@ -34,6 +34,7 @@ type trainer struct {
 	images []float32 // [n, Size, Size]
 	labels []uint8
 	shards []*trainShard
+	fill   func(*rand.Rand) // draws one batch
 }
 
 // trainShard is a part of the batch.
@@ -55,13 +56,14 @@ func newTrainer(r Recipe, images []float32, labels []uint8) *trainer {
 			grad: grad, g: r.Shape.parameters(grad),
 		})
 	}
+	t.fill = t.draw
 	return t
 }
 
 // gradient is the mean square of the velocity's error and its gradient.
 func (t *trainer) gradient(step int, w, grad []float32) (float64, error) {
 	p := t.Shape.parameters(w)
-	t.draw(rng.Stream(t.Seed, 1, uint64(step)))
+	t.fill(rng.Stream(t.Seed, 1, uint64(step)))
 	each(len(t.shards), func(i int) {
 		s := t.shards[i]
 		s.net.forward(p)

@@ -1,6 +1,6 @@
-// Package mnist ships the networks of the MNIST digits: a denoiser, and a
-// classifier that has seen none of the denoiser's examples. They are made by the
-// recipes of packages mixer and classifier.
+// Package mnist ships the networks of the MNIST digits: a denoiser, a restorer of
+// spoiled digits, and a classifier that has seen none of the examples of the other
+// two. They are made by the recipes of packages mixer and classifier.
 package mnist
 
 import "github.com/assay-lab/assay/data"
@@ -14,8 +14,17 @@ type Set struct {
 // N is the number of images.
 func (s Set) N() int { return len(s.Labels) }
 
-// Split cuts the 10,000 images in two: three of every five train the denoiser,
-// the others the classifier. Each is held out from the other.
+// Unit is the images with pixels between 0 and 1.
+func (s Set) Unit() []float32 {
+	x := make([]float32, len(s.X))
+	for i, v := range s.X {
+		x[i] = (v + 1) / 2
+	}
+	return x
+}
+
+// Split cuts the 10,000 images in two: three of every five train the denoiser
+// and the restorer, the others the classifier. Each is held out from the other.
 func Split() (denoiser, judge Set, err error) {
 	m, err := data.MNIST()
 	if err != nil {

@@ -60,6 +60,7 @@ func TestShipped(t *testing.T) {
 		hash  string
 	}{
 		{"denoiser", denoiserWeights, 5e6, "6d159b2dd5da951138320fefa46a66320669e0496c3028985257dcd43a4697a3"},
+		{"restorer", restorerWeights, 3e6, "c3a1a53578e07b26fbdbb9d89619633319066b9eaa755eb885f40f1719c97a10"},
 		{"classifier", classifierWeights, 1e6, "367e58f05882aebf5d54d2d816b276a9986f7bc7ec4aca89df22669b857b2a4e"},
 	} {
 		sum := sha256.Sum256(tt.file)
@@ -76,6 +77,13 @@ func TestShipped(t *testing.T) {
 	}
 	if d.Recipe() != mixer.MNIST {
 		t.Errorf("the shipped denoiser is of recipe %+v, not of the package's", d.Recipe())
+	}
+	r, err := Restorer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Recipe() != mixer.MNISTRestorer {
+		t.Errorf("the shipped restorer is of recipe %+v, not of the package's", r.Recipe())
 	}
 }
 
@@ -124,6 +132,10 @@ func TestResumable(t *testing.T) {
 	for name, train := range map[string]func(context.Context, nn.Options) error{
 		"denoiser": func(ctx context.Context, o nn.Options) error {
 			_, err := mixer.Train(ctx, mixer.MNIST, d.X, d.Labels, o)
+			return err
+		},
+		"restorer": func(ctx context.Context, o nn.Options) error {
+			_, err := mixer.TrainRestorer(ctx, mixer.MNISTRestorer, d.Unit(), o)
 			return err
 		},
 		"classifier": func(ctx context.Context, o nn.Options) error {

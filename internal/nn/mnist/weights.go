@@ -15,6 +15,14 @@ var denoiserWeights []byte
 //go:embed weights/classifier.safetensors
 var classifierWeights []byte
 
+//go:embed weights/restorer.safetensors
+var restorerWeights []byte
+
+// Restorer is the shipped restorer. It is read once and shared.
+var Restorer = sync.OnceValues(func() (*mixer.Restorer, error) {
+	return mixer.LoadRestorer(bytes.NewReader(restorerWeights))
+})
+
 // Denoiser is the shipped denoiser. It is read once and shared.
 var Denoiser = sync.OnceValues(func() (*mixer.Denoiser, error) {
 	return mixer.Load(bytes.NewReader(denoiserWeights))
