@@ -38,6 +38,9 @@ type Observer struct {
 	Rate   float64 // 0: 0.1
 	// Layer names the observer in errors and warnings.
 	Layer string
+	// Sample bounds the numbers of a batch that the search looks at, evenly spread,
+	// the extremes among them; 0: all.
+	Sample int
 
 	side   Side
 	lo, hi float64
@@ -59,7 +62,8 @@ func (o *Observer) Observe(x []float64) error {
 	if o.seen == 0 && len(x) > 0 {
 		side = SideOf(x)
 	}
-	lo, hi, err := o.Search.Tensor(x, side)
+	l, h := extremes(x)
+	lo, hi, err := o.Search.Tensor(o.some(x, l, h), side)
 	if err != nil {
 		if o.Layer != "" {
 			err = fmt.Errorf("layer %q: %w", o.Layer, err)
@@ -72,7 +76,6 @@ func (o *Observer) Observe(x []float64) error {
 	o.seen++
 	o.lo = rate*lo + (1-rate)*o.lo
 	o.hi = rate*hi + (1-rate)*o.hi
-	l, h := extremes(x)
 	if l == 0 && h == 0 {
 		o.zeros++
 	}
@@ -80,6 +83,19 @@ func (o *Observer) Observe(x []float64) error {
 		o.wrong++
 	}
 	return nil
+}
+
+// some picks numbers evenly, and the extremes.
+func (o *Observer) some(x []float64, lo, hi float64) []float64 {
+	if o.Sample <= 0 || len(x) <= o.Sample {
+		return x
+	}
+	n := max(o.Sample-2, 0)
+	part := append(make([]float64, 0, n+2), lo, hi)
+	for i := range n {
+		part = append(part, x[i*len(x)/n])
+	}
+	return part
 }
 
 // Range is the running range.

@@ -22,6 +22,9 @@ type PostTraining struct {
 	// Place says which tensors are quantized.
 	Place Placement
 	Batch int // samples a batch; 0: 32
+	// Sample bounds the numbers of a tensor that a batch's search looks at, evenly
+	// spread; 0: all.
+	Sample int
 	// Reconstruct, if not nil, learns the rounding of the weights, layer by layer,
 	// once the ranges are found.
 	Reconstruct *Reconstruction
@@ -58,6 +61,9 @@ func (m PostTraining) Check() error {
 	if err := checkBits(m.ends()); err != nil {
 		return err
 	}
+	if m.Sample < 0 {
+		return fmt.Errorf("quant: sample of %d numbers: must be positive", m.Sample)
+	}
 	if m.Batch < 0 {
 		return fmt.Errorf("quant: batches of %d: must be positive", m.Batch)
 	}
@@ -76,13 +82,24 @@ func (m PostTraining) Check() error {
 	return nil
 }
 
-// weights is the search for the range of layer i of n.
-func (m PostTraining) weights(i, n int) RangeSearch {
+// Observer is one for the activations of a layer.
+func (m PostTraining) Observer(layer string) *Observer {
+	return &Observer{Search: m.Activations, Rate: m.Rate, Layer: layer, Sample: m.Sample}
+}
+
+// QuantizeWeights quantizes weights [channels, ...]; end says that they are the first
+// or the last layer's.
+func (m PostTraining) QuantizeWeights(w []float64, channels int, end bool) (Affine, []uint8, error) {
 	s := m.Weights
-	if i == 0 || i == n-1 {
+	if end {
 		s.Bits = m.ends()
 	}
-	return s
+	a, err := s.Channels(w, channels)
+	if err != nil {
+		return Affine{}, nil, err
+	}
+	codes := make([]uint8, len(w))
+	return a, codes, a.Quantize(codes, w)
 }
 
 // A QuantizedChain is a chain whose weights and activations are quantized. It
@@ -140,15 +157,12 @@ func (m PostTraining) Calibrate(ctx context.Context, c Chain, x []float64, n int
 }
 
 func (m PostTraining) quantizeWeights(l ChainLayer, i, n int) (*quantizedLayer, error) {
-	a, err := m.weights(i, n).Channels(l.Weights.X, l.Weights.Rows)
+	a, codes, err := m.QuantizeWeights(l.Weights.X, l.Weights.Rows, i == 0 || i == n-1)
 	if err != nil {
 		return nil, err
 	}
-	q := &quantizedLayer{ChainLayer: l, weights: a, codes: make([]uint8, len(l.Weights.X)), w: make([]float64, len(l.Weights.X))}
-	if err := a.Quantize(q.codes, l.Weights.X); err != nil {
-		return nil, err
-	}
-	return q, a.Dequantize(q.w, q.codes)
+	q := &quantizedLayer{ChainLayer: l, weights: a, codes: codes, w: make([]float64, len(codes))}
+	return q, a.Dequantize(q.w, codes)
 }
 
 // observe finds the ranges of activations. In a batch every layer sees what the
@@ -156,7 +170,7 @@ func (m PostTraining) quantizeWeights(l ChainLayer, i, n int) (*quantizedLayer, 
 func (m PostTraining) observe(ctx context.Context, q *QuantizedChain, x []float64, batches, b int) error {
 	obs := make([]*Observer, len(q.layers))
 	for i, l := range q.layers {
-		obs[i] = &Observer{Search: m.Activations, Rate: m.Rate, Layer: l.Name}
+		obs[i] = m.Observer(l.Name)
 	}
 	watch := func(i int, v []float64) (Affine, error) {
 		if err := obs[i].Observe(v); err != nil {

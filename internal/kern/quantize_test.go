@@ -26,7 +26,7 @@ func TestQuantizeStaticI8(t *testing.T) {
 						x[i] *= 1e30
 					}
 				}
-				sum := kern.QuantizeStaticI8(dst, x, 1./32, s.zero, s.top)
+				sum := kern.QuantizeStaticI8(dst, x, 1./32, -s.zero, s.top-s.zero, s.zero-128)
 				var want []int8
 				var wantSum int32
 				for _, v := range x {
@@ -47,7 +47,7 @@ func TestQuantizeStaticI8NaN(t *testing.T) {
 	x := slices.Repeat([]float32{float32(math.NaN())}, 17)
 	kerntest.Levels(t, func(t *testing.T) {
 		dst := make([]int8, len(x))
-		kern.QuantizeStaticI8(dst, x, 1, 128, 255)
+		kern.QuantizeStaticI8(dst, x, 1, -128, 127, 0)
 		if slices.ContainsFunc(dst, func(q int8) bool { return q != 127 }) {
 			t.Errorf("codes %v", dst)
 		}

@@ -67,12 +67,32 @@ func (in Input) Check() error {
 	return nil
 }
 
+// laid is how an input's codes are laid out in signed bytes: c = q − zero if that
+// fits, and else less offset. An 8-bit code with zero point 127 fits with its sign
+// turned round, as that of a negative scale.
+type laid struct {
+	scale          float32
+	lo, hi, offset int
+}
+
+func (in Input) laid() laid {
+	l := laid{in.Scale, -in.Zero, in.Top - in.Zero, 0}
+	switch {
+	case l.lo >= -128 && l.hi <= 127:
+	case l.lo >= -127 && l.hi <= 128:
+		l.scale, l.lo, l.hi = -l.scale, -l.hi, -l.lo
+	default:
+		l.offset = 128 - in.Zero
+	}
+	return l
+}
+
 // Tokens are rows of quantized numbers. They are used again and again, by one
 // goroutine.
 type Tokens struct {
 	n, cols int
-	in      Input
-	code    []int8 // [n, cols padded to 8], moved down by 128
+	in      laid
+	code    []int8 // [n, cols padded to 8]
 	sum     []int32
 	scale   []float32
 	rows    []int8 // scratch: before they are transposed
@@ -83,11 +103,11 @@ func (t *Tokens) reset(n, cols int, in Input) {
 	if t.cols != cols { // what fills up a row must be 0
 		clear(t.code[:cap(t.code)])
 	}
-	t.n, t.cols, t.in = n, cols, in
+	t.n, t.cols, t.in = n, cols, in.laid()
 	t.code = resized(t.code, n*padded(cols))
 	t.sum, t.scale = resized(t.sum, n), resized(t.scale, n)
 	for i := range t.scale {
-		t.scale[i] = in.Scale
+		t.scale[i] = t.in.scale
 	}
 }
 
@@ -103,7 +123,7 @@ func (t *Tokens) Quantize(x []float32, stride, n, cols int, in Input) {
 	t.reset(n, cols, in)
 	w := padded(cols)
 	for i := range n {
-		t.sum[i] = kern.QuantizeStaticI8(t.code[i*w:i*w+cols], x[i*stride:i*stride+cols], in.Scale, in.Zero, in.Top)
+		t.sum[i] = kern.QuantizeStaticI8(t.code[i*w:i*w+cols], x[i*stride:i*stride+cols], t.in.scale, t.in.lo, t.in.hi, -t.in.offset)
 	}
 }
 
@@ -114,7 +134,7 @@ func (t *Tokens) QuantizeColumns(x []float32, stride, n, cols int, in Input) {
 	w, side := padded(cols), (n+7)&^7
 	t.rows = resized(t.rows, w*side)
 	for i := range cols {
-		kern.QuantizeStaticI8(t.rows[i*side:i*side+n], x[i*stride:i*stride+n], in.Scale, in.Zero, in.Top)
+		kern.QuantizeStaticI8(t.rows[i*side:i*side+n], x[i*stride:i*stride+n], t.in.scale, t.in.lo, t.in.hi, -t.in.offset)
 	}
 	clear(t.rows[cols*side:])
 	transpose8(t.code, w, t.rows, side, n, w)
@@ -166,14 +186,16 @@ func (w *Weights) Mul(dst []float32, stride int, t *Tokens) {
 		panic(fmt.Sprintf("qgemm: tokens of %d numbers for %d columns", t.cols, w.Cols))
 	}
 	kern.MulCodes(dst, stride, w.codes, 0, w.codes.Tiles, kern.Tokens{N: t.n, Code: t.code, Scale: t.scale, Sum: t.sum})
-	// The kernel takes the codes moved down by 128 for the numbers themselves; what is
+	if t.in.offset == 0 {
+		return
+	}
+	// The kernel takes the codes less the offset for the numbers themselves; what is
 	// missing is the same for all tokens.
-	if z := int32(t.in.Zero) - 128; z != 0 {
-		for o, sum := range w.sums {
-			c := float32(z) * float32(sum) * w.codes.Scale[o] * t.in.Scale
-			for i := range t.n {
-				dst[i*stride+o] -= c
-			}
-		}
+	missing := make([]float32, w.Rows)
+	for o, sum := range w.sums {
+		missing[o] = float32(t.in.offset) * float32(sum) * w.codes.Scale[o] * t.in.scale
+	}
+	for i := range t.n {
+		kern.Axpy(dst[i*stride:i*stride+w.Rows], 1, missing)
 	}
 }
