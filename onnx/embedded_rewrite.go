@@ -52,6 +52,9 @@ type value struct {
 
 	sum, product *pair  // operands, when it is the sum or the product of one like it and a smaller one
 	sigmoidOf    *value // operand, when it is a sigmoid
+
+	fake  *faked   // when it is quantized and dequantized
+	codes *encoded // of a constant that is dequantized
 }
 
 // A pair is a tensor and one that is broadcast to it.
