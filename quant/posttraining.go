@@ -103,8 +103,7 @@ func (m PostTraining) QuantizeWeights(w []float64, channels int, end bool) (Affi
 }
 
 // A QuantizedChain is a chain whose weights and activations are quantized. It
-// computes with what the codes stand for, in float64; [QuantizedChain.Integer] is
-// the same in integers.
+// computes with what the codes stand for, in float64.
 type QuantizedChain struct {
 	Place    Placement
 	Warnings []Warning

@@ -66,35 +66,39 @@ func cosineDistance(x []float64, bits int, lo, hi float64) float64 {
 // rounding error depends on the step alone, not on where the range lies, so that
 // sums over the sorted numbers give it for all 2^b places at once; clipped numbers
 // are added from the outermost inwards, and a place is given up as soon as it is
-// worse than the best. Other criteria than Power are scored place by place.
+// worse than the best, or than a guess. Other criteria than Power are scored place by
+// place.
 func (s RangeSearch) search2(x []float64) (lo, hi float64) {
 	sorted := slices.Sorted(slices.Values(x))
 	low, high := sorted[0], sorted[len(sorted)-1]
 	top := 1<<s.bits() - 1
+	whole := s.scorer(sorted, max(math.Abs(low), high))
+	score := func(width float64, z int, _ float64) float64 {
+		l := -float64(z) * (width / float64(top))
+		return whole(l, width+l)
+	}
+	fit, limit := func(float64) {}, math.Inf(1)
+	if s.Criterion == Power {
+		w := &placed{x: sorted, p: s.power(), sums: make([]float64, len(x)+1), scratch: make([]float64, len(x))}
+		fit = func(width float64) { w.fit(width / float64(top)) }
+		score = func(width float64, z int, limit float64) float64 { return w.error(z, top, width/float64(top), limit) }
+		z := clamp(math.RoundToEven(-low/(high-low)*float64(top)), top)
+		for i := 1; i <= 10; i++ {
+			width := (high - low) * float64(i) / 10
+			fit(width)
+			limit = min(limit, score(width, z, limit))
+		}
+		limit *= 1 + 1e-9
+	}
 	best := math.Inf(1)
 	lo, hi = low, high
-	score := s.scorer(sorted, max(math.Abs(low), high))
-	w := &placed{x: sorted, p: s.power(), sums: make([]float64, len(x)+1), scratch: make([]float64, len(x))}
 	for i := 1; i <= s.steps(); i++ {
 		width := (high - low) / float64(s.steps()) * float64(i)
-		step := width / float64(top)
-		if step == 0 { // all numbers alike: any range that contains them
-			break
-		}
-		if s.Criterion == Power {
-			w.fit(step)
-		}
+		fit(width)
 		for z := range top + 1 {
-			l := -float64(z) * step
-			h := width + l
-			var e float64
-			if s.Criterion == Power {
-				e = w.error(z, top, step, best*float64(len(x))) / float64(len(x))
-			} else {
-				e = score(l, h)
-			}
-			if e < best {
-				best, lo, hi = e, l, h
+			if e := score(width, z, min(best, limit)); e < best {
+				l := -float64(z) * (width / float64(top))
+				best, lo, hi = e, l, width+l
 			}
 		}
 	}
@@ -126,11 +130,15 @@ func (w *placed) error(z, top int, step, limit float64) float64 {
 	to, _ := slices.BinarySearchFunc(w.x, last, func(v, t float64) int { return order(v > t+step/2) })
 	to = max(to, from)
 	sum := w.sums[to] - w.sums[from]
-	for i := 0; i < from && sum <= limit; i++ {
-		sum += math.Pow(first-w.x[i], w.p)
-	}
-	for i := len(w.x) - 1; i >= to && sum <= limit; i-- {
-		sum += math.Pow(w.x[i]-last, w.p)
+	for i, j := 0, len(w.x)-1; (i < from || j >= to) && sum <= limit; {
+		below, above := first-w.x[i], w.x[j]-last
+		if j < to || i < from && below > above {
+			sum += math.Pow(below, w.p)
+			i++
+		} else {
+			sum += math.Pow(above, w.p)
+			j--
+		}
 	}
 	return sum
 }

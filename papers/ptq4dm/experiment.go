@@ -13,7 +13,7 @@ import (
 
 // Experiments lists the paper's experiments, the main one first.
 func Experiments() []*lab.Experiment {
-	return []*lab.Experiment{sets(), criteria(), rounding(), ranges()}
+	return []*lab.Experiment{sets(), digits(), criteria(), rounding(), ranges()}
 }
 
 // The panels: what samples.
@@ -53,12 +53,12 @@ const (
 	floor  = "sliced W2 between two sets of data"
 )
 
-func params(more ...lab.Param) []lab.Param {
+func params(seeds string, more ...lab.Param) []lab.Param {
 	return append(more,
 		lab.Param{Name: "steps", Help: "steps of the sampler, also while calibrating", Kind: lab.Int, Default: "50", Min: 2, Max: 1000},
 		lab.Param{Name: "pairs", Help: "pairs of state and time to calibrate on", Kind: lab.Int, Default: "1024", At: map[lab.Size]string{lab.Quick: "256"}, Min: 32, Max: 1 << 16},
 		lab.Param{Name: "n", Help: "samples a seed", Kind: lab.Int, Default: "512", At: map[lab.Size]string{lab.Quick: "64", lab.Full: "4096"}, Min: 2, Max: 1 << 17},
-		lab.Param{Name: "seeds", Help: "independent calibration sets and start states", Kind: lab.Int, Default: "8", At: map[lab.Size]string{lab.Quick: "1", lab.Full: "32"}, Min: 1, Max: 1000})
+		lab.Param{Name: "seeds", Help: "independent calibration sets and start states", Kind: lab.Int, Default: seeds, At: map[lab.Size]string{lab.Quick: "1", lab.Full: "32"}, Min: 1, Max: 1000})
 }
 
 func bitsParam(name, help, def string) lab.Param {
@@ -72,7 +72,7 @@ func sets() *lab.Experiment {
 		Help: "A network trained on five Gaussians in eight dimensions, weights in 8 bits. Ranges of activations are found on 1024 pairs of state and time, chosen by NDTC or as its rivals do. " +
 			"The error is the distance to the samples of the network itself from equal noise, by DDIM with 50 steps and predicted data clipped to their range; the panels of other samplers have the same quantized network.",
 		Cost: bits, Quality: rmse, Version: 1,
-		Params: params(bitsParam("bits", "bits of activations", "4,6,8")),
+		Params: params("8", bitsParam("bits", "bits of activations", "4,6,8")),
 		Grid:   setsGrid,
 		Run: func(ctx context.Context, c lab.Cell) (lab.Outcome, error) {
 			m := quant.PostTraining{Activations: quant.RangeSearch{Bits: int(c.Budget)}}
@@ -122,7 +122,7 @@ func criteria() *lab.Experiment {
 		Title: "How to judge a range: error of the quantized sampler over activation bits",
 		Help:  "As ptq4dm/sets, calibrated by NDTC; what differs is the criterion by which ranges of activations are chosen among 100 candidates.",
 		Cost:  bits, Quality: rmse, Version: 1,
-		Params: params(bitsParam("bits", "bits of activations", "4,6,8")),
+		Params: params("3", bitsParam("bits", "bits of activations", "4,6,8")),
 		Grid: func(v lab.Values) ([]lab.Cell, error) {
 			var names []string
 			for _, w := range ways {
@@ -169,7 +169,7 @@ func rounding() *lab.Experiment {
 		Title: "How to round weights: error of the quantized sampler over weight bits",
 		Help:  "As ptq4dm/sets, calibrated by NDTC, activations in 8 bits. The first and the last layer keep 8 bits but in the control.",
 		Cost:  lab.Axis{Name: "weight bits"}, Quality: rmse, Version: 1,
-		Params: params(bitsParam("bits", "bits of weights", "3,4,6,8"),
+		Params: params("3", bitsParam("bits", "bits of weights", "3,4,6,8"),
 			lab.Param{Name: "learn", Help: "steps of AdaRound a layer", Kind: lab.Int, Default: "2000", At: map[lab.Size]string{lab.Quick: "300", lab.Full: "20000"}, Min: 1, Max: 1 << 20}),
 		Grid: func(v lab.Values) ([]lab.Cell, error) {
 			return cells(v, []string{nearest, oneRange, learned}, v.Ints("bits")), nil

@@ -15,7 +15,7 @@ func ranges() *lab.Experiment {
 		Title: "Do activations change with time? The largest of each layer, step by step",
 		Help:  "The largest magnitude of each layer's output while the network samples in full precision with DDIM; step 0 is the cleanest.",
 		Cost:  lab.Axis{Name: "time step"}, Quality: moved, Version: 1,
-		Params: params(),
+		Params: params("1"),
 		Grid: func(v lab.Values) ([]lab.Cell, error) {
 			c, err := chain()
 			if err != nil {
