@@ -16,6 +16,10 @@ type faked struct {
 	input qgemm.Input
 }
 
+// onlyCodes reports whether a value is what QuantizeLinear gives: it is never
+// emitted.
+func (v *value) onlyCodes() bool { return v != nil && v.fake != nil && v.typ != Float32 }
+
 // encoded are the codes of a constant matrix or kernel, one row an output: the
 // constant is [outputs, ...] for axis 0, and its transpose for axis 1.
 type encoded struct {

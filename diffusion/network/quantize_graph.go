@@ -43,6 +43,9 @@ func findLayers(m *onnx.Model, o ONNXOptions) (*layerGraph, error) {
 		constants = append(constants, w.Name)
 	}
 	sample := o.Input
+	if sample != "" && !slices.ContainsFunc(m.Graph.Inputs, func(v onnx.ValueInfo) bool { return v.Name == sample }) {
+		return nil, fmt.Errorf("network: input=%s: there is no such name", sample)
+	}
 	for _, v := range m.Graph.Inputs {
 		if sample == "" && !slices.Contains(constants, v.Name) && sampleRole.fits(v) && sampleRole.knows(v) {
 			sample = v.Name

@@ -38,7 +38,8 @@ func quantized(t testing.TB, m quant.PostTraining, c mixer.Calibration) (*mixer.
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.Place, m.Sample = quant.LayerInputs, 4096
+	m.Place, m.Sample = quant.LayerInputs, 1000
+	m.Weights.Steps, m.Activations.Steps = 5, 50
 	q, err := d.Quantize(context.Background(), m, c)
 	if err != nil {
 		t.Fatal(err)
