@@ -39,9 +39,9 @@ func (c *console) quantizeCommand() *cobra.Command {
 		Long: `quantize stores the weights of a language model or of a diffusion model in few
 bits; a diffusion model's activations too.
 
-Language models: it gives most rows of the weight matrices few bits, and 8 to the rows that
-matter most for the network's loss (MixLLM). It says which rows those are, and
-what the errors are.
+Language models: it gives most rows of the weight matrices few bits, and 8 to the
+rows that matter most for the network's loss (MixLLM). It says which rows those
+are, and what the errors are.
 
 A network is the language model that comes with assay, one that assay train
 tiny-lm has made, or any safetensors file: its matrices [outputs, inputs] are
@@ -61,7 +61,7 @@ compares samples from equal noise with those of the model itself.`,
   assay quantize --model weights.safetensors --bits 4.4 --group 64
   assay quantize --model weights.safetensors --calibration seen.safetensors
   assay quantize --model builtin:mnist --bits 8 --activation-bits 8
-  assay quantize --model my.onnx --predict noise --schedule ddpm-linear --calibration uniform`,
+  assay quantize --model my.onnx --predict noise --schedule ddpm-linear`,
 		Args: takes(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if f.isDenoiser() {
@@ -75,13 +75,13 @@ compares samples from equal noise with those of the model itself.`,
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.StringVar(&f.model, "model", mixllm.Builtin, "`MODEL`: "+mixllm.Builtin+", "+builtinMNIST+",\nor a file, .safetensors or .onnx")
-	flags.Float64Var(&f.bits, "bits", 4.4, "`B`, the mean number of bits of a code: 4.4 is 10 % of the rows at 8 bits, the others at 4;\nfor a diffusion model a whole number (default 8)")
+	flags.StringVar(&f.model, "model", mixllm.Builtin, "`MODEL`: "+mixllm.Builtin+", "+builtinMNIST+", or a file, .safetensors or .onnx")
+	flags.Float64Var(&f.bits, "bits", 4.4, "`B`, the mean number of bits of a code: 4.4 is 10 % of the rows at 8 bits, the others at 4; a diffusion model takes a whole number, and 8 if none is given")
 	flags.IntVar(&f.low, "low", 0, "`B`, bits of the other rows")
 	flags.Lookup("low").DefValue = "4, or fewer if --bits is less"
 	flags.IntVar(&f.group, "group", 128, "`N` inputs share a scale")
 	flags.StringVar(&f.rounding, "rounding", "gptq", "`HOW` codes are found: gptq, clip or nearest")
-	flags.StringVar(&f.calibration, "calibration", "", "`FILE` of inputs and gradients, .safetensors; for a diffusion\nmodel how time steps are chosen: "+planNames())
+	flags.StringVar(&f.calibration, "calibration", "", "`FILE` of inputs and gradients, .safetensors; for a diffusion model the way to choose time steps: "+planNames())
 	flags.IntVar(&f.sequences, "sequences", 128, "calibrate a language model of assay on `N` sequences")
 	flags.StringVar(&f.only, "only", "", "quantize only matrices whose name matches this `REGEXP`")
 	flags.StringVar(&f.skip, "skip", defaultSkip, "leave out those whose name matches this `REGEXP`")

@@ -36,17 +36,13 @@ type denoiserFlags struct {
 // languageFlags are the flags that language models alone have.
 var languageFlags = []string{"low", "group", "rounding", "sequences", "only", "skip"}
 
-func planNames() string {
-	names := calibration.Names()
-	half := (len(names) + 1) / 2
-	return strings.Join(names[:half], ", ") + ",\n" + strings.Join(names[half:], ", ")
-}
+func planNames() string { return strings.Join(calibration.Names(), ", ") }
 
 func (d *denoiserFlags) add(flags *pflag.FlagSet) {
 	more := pflag.NewFlagSet("", pflag.ContinueOnError)
 	more.SortFlags = false
 	more.IntVar(&d.activationBits, "activation-bits", 8, "`B`, bits of activations, 2 to 8")
-	more.StringVar(&d.criterion, "criterion", "power", "`HOW` a range is judged: power, l1, mse, cosine, divergence\nor extremes")
+	more.StringVar(&d.criterion, "criterion", "power", "`HOW` a range is judged: power, l1, mse, cosine, divergence or extremes")
 	more.IntVar(&d.pairs, "pairs", 256, "calibrate on `N` pairs of state and time")
 	more.IntVar(&d.steps, "calibration-steps", 50, "`N` time steps of the sampler that makes them")
 	more.Uint64Var(&d.seed, "seed", 0, "`N`: the same seed gives the same pairs")

@@ -46,6 +46,9 @@ var (
 	moved = lab.Axis{Name: "largest activation", Log: true}
 )
 
+// coarse, whatever the bits asked for, has 2: a control that must fail.
+const coarse = "ndtc, in 2 bits"
+
 // Further figures of a cell.
 const (
 	sliced = "sliced W2 to the data"
@@ -76,6 +79,10 @@ func sets() *lab.Experiment {
 		Grid:   setsGrid,
 		Run: func(ctx context.Context, c lab.Cell) (lab.Outcome, error) {
 			m := quant.PostTraining{Activations: quant.RangeSearch{Bits: int(c.Budget)}}
+			if c.Method == coarse {
+				m.Activations.Bits = 2
+				return run(ctx, c, ndtc, m, c.Budget)
+			}
 			return run(ctx, c, c.Method, m, c.Budget)
 		},
 		Claims: setsClaims(),
@@ -95,7 +102,8 @@ func setsGrid(v lab.Values) ([]lab.Cell, error) {
 		}
 	}
 	for _, panel := range []string{multi, bdia, unclipped} {
-		if slices.Contains(v.Ints("bits"), 8) {
+		_, _, err := samplerOf(panel)
+		if err == nil && slices.Contains(v.Ints("bits"), 8) {
 			add(panel, ndtc, 8)
 		}
 	}
