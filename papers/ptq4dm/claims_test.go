@@ -22,7 +22,9 @@ func TestClaims(t *testing.T) {
 	labtest.Claim(t, e, "one clean time step does not do", short("8"), lab.Fails, map[string]string{"clean": coarse}, lab.Holds)
 	labtest.Claim(t, e, "fewer bits, more error", short("4,6,8"), lab.Holds, map[string]string{ndtc: coarse}, lab.Fails)
 	if _, _, err := samplerOf(bdia); err == nil {
-		labtest.Claim(t, e, "the quantized network works in other samplers", short("8"), lab.Holds, map[string]string{ndtc: coarse}, lab.Fails)
+		v := short("8")
+		v["steps"] = "50" // BDIA's error, 0.1016, is a little above 0.1 there, as at desk size
+		labtest.Claim(t, e, "the quantized network works in other samplers", v, lab.HoldsInPart, map[string]string{ndtc: coarse}, lab.Fails)
 	}
 	labtest.Claim(t, e, "NDTC is best at 4 bits", short("4"), lab.Holds, map[string]string{ndtc: coarse}, lab.Fails)
 }
@@ -33,12 +35,23 @@ func TestRangesClaim(t *testing.T) {
 		map[string]string{"first": frozen, "second": frozen, "third": frozen}, lab.Fails)
 }
 
+// TestRoundingClaims: learned rounding that learns nothing, and ends that have 8 bits.
+func TestRoundingClaims(t *testing.T) {
+	v := short("3,4")
+	v["learn"] = "500"
+	labtest.Claim(t, rounding(), "learned rounding helps at few bits", v, lab.Holds, map[string]string{learned: nearest}, lab.Fails)
+	labtest.Claim(t, rounding(), "the ends need their 8 bits", v, lab.Holds, map[string]string{oneRange: nearest}, lab.Fails)
+}
+
 // TestDigitsClaims: on the shipped network, quickly.
 func TestDigitsClaims(t *testing.T) {
 	if testing.Short() {
 		t.Skip("some seconds a cell")
 	}
-	v := map[string]string{"bits": "8", "pairs": "32", "steps": "6", "n": "8"}
+	v := map[string]string{"bits": "8", "pairs": "64", "steps": "20", "n": "8", "candidates": "10"}
 	labtest.Claim(t, digits(), "one clean time step does not do", v, lab.Holds, map[string]string{"clean": ndtc}, lab.Fails)
+	v["bits"], v["steps"] = "4,6,8", "6"
+	labtest.Claim(t, digits(), "fewer bits, more error", v, lab.Holds, map[string]string{ndtc: "data"}, lab.HoldsInPart)
+	v["bits"] = "8"
 	labtest.Claim(t, digits(), "W8A8 keeps the digits", v, lab.Holds, map[string]string{ndtc: "data"}, lab.Fails)
 }
