@@ -36,6 +36,7 @@ func TestAffine(t *testing.T) {
 		back   float64
 	}{
 		{"a range of one sign contains zero", 2, 3, 6, 0, 0, 0},
+		{"and its top stays", 2, 3, 6, 6, 3, 6},
 		{"half a code rounds to the even one", 8, 0, 255, 2.5, 2, 2},
 		{"and not away from zero", 8, 0, 255, 3.5, 4, 4},
 		{"beyond the range is the last code", 4, -8, 7, 100, 15, 7},
@@ -209,8 +210,8 @@ func TestObserver(t *testing.T) {
 	if err := o.Observe(batch(3)); err != nil {
 		t.Fatal(err)
 	}
-	if _, hi := o.Range(); math.Abs(hi-(.9*first+.1*3*first)) > 1e-12 {
-		t.Errorf("running end %g after %g and three times that", hi, first)
+	if lo, hi := o.Range(); math.Abs(hi-(.9*first+.1*3*first)) > 1e-12 || lo != -hi {
+		t.Errorf("running range [%g, %g] after %g and three times that", lo, hi, first)
 	}
 	if ws := o.Warnings(); len(ws) != 0 {
 		t.Errorf("warnings %v", ws)

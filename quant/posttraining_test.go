@@ -224,3 +224,16 @@ func TestPostTrainingErrors(t *testing.T) {
 		t.Errorf("cancelled: %v", err)
 	}
 }
+
+// TestFakeSlopes: the learned step's gradient (LSQ): the rounding error within the
+// range, the outermost codes beyond.
+func TestFakeSlopes(t *testing.T) {
+	q := Affine{Bits: 2, Scale: []float64{.5}, Zero: []int{1}} // −0.5 to 1
+	for _, tt := range []struct{ x, y, byX, byScale float64 }{
+		{.6, .5, 1, 1 - 1.2}, {-.4, -.5, 1, -1 + .8}, {9, 1, 0, 2}, {-9, -.5, 0, -1},
+	} {
+		if y, byX, byScale := fakeSlopes(q, tt.x); math.Abs(y-tt.y)+math.Abs(byX-tt.byX)+math.Abs(byScale-tt.byScale) > 1e-12 {
+			t.Errorf("%g: %g, slopes %g and %g: want %+v", tt.x, y, byX, byScale, tt)
+		}
+	}
+}
