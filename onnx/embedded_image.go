@@ -3,6 +3,8 @@ package onnx
 import (
 	"math"
 	"slices"
+
+	"github.com/assay-lab/assay/internal/qgemm"
 )
 
 // imageRules work on images [batch, channels, height, width], or on ones with
@@ -133,7 +135,19 @@ func (r *rewriter) convolve(x, w *value, win window, groups int) *value {
 	if elements(shape) == 0 {
 		failf("result of shape %v is empty", shape)
 	}
+	var weights *qgemm.Weights
+	var input qgemm.Input
+	if x.fake != nil && x.fake.of.typ == Float32 && w.codes != nil && w.codes.axis == 0 && groups == 1 {
+		weights, input = w.codes.kernel(w.shape[1]), x.fake.input
+		x = x.fake.of
+	}
 	x = r.image(x)
+	if weights != nil {
+		y := r.integers("ConvInteger", weights, input, Attrs{
+			"kernel_shape": win.kernel, "strides": win.stride, "dilations": win.dilation, "pads": slices.Concat(win.before, win.after),
+		}, permuted(shape, channelsLast(len(shape))), r.arranged(x, channelsLast(len(shape))).emitted())
+		return y.logical(channelsLast(len(shape)))
+	}
 	if slices.Max(win.stride) > 1 && slices.Max(win.dilation) > 1 { // GoMLX takes only one of the two
 		for i, d := range win.dilation {
 			w = r.spread(w, i+2, d)

@@ -76,8 +76,9 @@ var loops = map[string]loop{
 			}
 		}
 	},
-	"Cast":   func(dst, a, _, _ []float32) { copy(dst, a) }, // truth values to numbers; see toTruth
-	"Expand": func(dst, a, _, _ []float32) { copy(dst, a) },
+	"FakeQuant": fakeQuant,
+	"Cast":      func(dst, a, _, _ []float32) { copy(dst, a) }, // truth values to numbers; see toTruth
+	"Expand":    func(dst, a, _, _ []float32) { copy(dst, a) },
 }
 
 // toTruth is the cast to truth values.

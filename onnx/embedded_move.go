@@ -11,7 +11,7 @@ func (r *rewriter) transpose(v *value, perm []int) *value {
 	}
 	if v.data != nil {
 		t := r.arranged(v, perm)
-		return &value{typ: v.typ, shape: t.shape, data: t.data}
+		return &value{typ: v.typ, shape: t.shape, data: t.data, codes: v.codes.transposed()}
 	}
 	have := v.perm
 	if have == nil {

@@ -15,6 +15,7 @@ func init() {
 	nativeOps = map[string]func(p *planner, n Node) error{
 		"Reshape": planSame, "Identity": planSame, "Transpose": planTranspose, "Concat": planConcat, "Slice": planSlice,
 		"Pad": planPad, "Gather": planGather, "MatMul": planMatMul, "ConvLast": planConv, "Softmax": planSoftmax,
+		"MatMulInteger": planIntegerMatMul, "MatMulIntegerLeft": planIntegerLeft, "ConvInteger": planIntegerConv,
 		"ReduceSum": planReduce, "ReduceMax": planReduce, "ReduceMin": planReduce, "ReduceProd": planReduce,
 	}
 }

@@ -279,6 +279,9 @@ func (r *rewriter) matmul(x, y *value) *value {
 	if len(x.shape) == 0 || len(y.shape) == 0 {
 		failf("shapes %v and %v: no matrices", x.shape, y.shape)
 	}
+	if out := r.integerMatmul(x, y); out != nil {
+		return out
+	}
 	if len(x.shape) == 1 {
 		out := r.matmul(r.reshape(x, []int{1, x.shape[0]}), y)
 		return r.reshape(out, slices.Delete(slices.Clone(out.shape), len(out.shape)-min(len(y.shape), 2), len(out.shape)-min(len(y.shape), 2)+1))

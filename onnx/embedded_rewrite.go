@@ -52,6 +52,9 @@ type value struct {
 
 	sum, product *pair  // operands, when it is the sum or the product of one like it and a smaller one
 	sigmoidOf    *value // operand, when it is a sigmoid
+
+	fake  *faked   // when it is quantized and dequantized
+	codes *encoded // of a constant that is dequantized
 }
 
 // A pair is a tensor and one that is broadcast to it.
@@ -93,6 +96,9 @@ func (m *Model) rewrite(shapes map[string][]int) (*Model, error) {
 	}
 	out := &Model{IR: 8, Opset: 17, Graph: Graph{Name: "rewritten", Inputs: r.inputs}}
 	for _, v := range g.Outputs {
+		if r.values[v.Name].onlyCodes() {
+			return nil, fmt.Errorf("output %q: the embedded engine can only dequantize codes", v.Name)
+		}
 		x := r.plain(r.values[v.Name])
 		r.nodes = append(r.nodes, Node{
 			Op: "Identity", In: []string{r.ref(x)}, Out: []string{"out:" + v.Name}, Attrs: Attrs{"type": x.typ, "shape": x.shape},
@@ -132,6 +138,9 @@ func (r *rewriter) node(n *Node) (err error) {
 	for _, name := range n.In {
 		if v := r.values[name]; name != "" && v != nil && v.typ == String {
 			return errors.New("text is not supported by the embedded engine")
+		}
+		if v := r.values[name]; name != "" && v.onlyCodes() && n.Op != "DequantizeLinear" {
+			return fmt.Errorf("takes the codes %q: the embedded engine can only dequantize them", name)
 		}
 	}
 	out := rule(r, n)

@@ -26,7 +26,7 @@ func init() {
 	} {
 		rules[op] = unaryRule
 	}
-	for _, group := range []map[string]rule{shapeRules, activationRules, reduceRules, linearRules, normRules, imageRules, borrowedRules} {
+	for _, group := range []map[string]rule{shapeRules, activationRules, reduceRules, linearRules, normRules, imageRules, quantRules, borrowedRules} {
 		for op, f := range group {
 			rules[op] = f
 		}

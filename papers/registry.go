@@ -18,6 +18,7 @@ import (
 	"github.com/assay-lab/assay/papers/mixllm"
 	"github.com/assay-lab/assay/papers/mrs"
 	"github.com/assay-lab/assay/papers/pndm"
+	"github.com/assay-lab/assay/papers/ptq4dm"
 	twopasssoftmax "github.com/assay-lab/assay/papers/two-pass-softmax"
 	usfs3 "github.com/assay-lab/assay/papers/usf-s3"
 )
@@ -46,6 +47,7 @@ var registry = map[string]entry{
 	"mixllm":                   {mixllm.Experiments, mixllm.Case},
 	"mrs":                      {mrs.Experiments, mrs.Case},
 	"pndm":                     {pndm.Experiments, pndm.Case},
+	"ptq4dm":                   {ptq4dm.Experiments, ptq4dm.Case},
 	"two-pass-softmax":         {twopasssoftmax.Experiments, twopasssoftmax.Case},
 	"usf-s3":                   {usfs3.Experiments, usfs3.Case},
 }

@@ -12,5 +12,10 @@
 // with rows of several widths multiplies as a [Linear], whose activations are
 // 8-bit integers. [Write] and [Read] keep layers in safetensors files.
 //
+// [PostTraining] quantizes activations too, with ranges that are found once, on
+// calibration batches, and stay: an [Affine] has one scale for a tensor or for each
+// output channel, a [RangeSearch] finds the best range, an [Observer] follows it over
+// batches, and [AdaRound] learns how weights are rounded.
+//
 // The quantizers compute in float64 and are deterministic.
 package quant

@@ -27,16 +27,21 @@ type quantizeFlags struct {
 	only, skip  string
 	out         string
 	json        bool
+
+	denoiser denoiserFlags
 }
 
 func (c *console) quantizeCommand() *cobra.Command {
 	var f quantizeFlags
 	cmd := &cobra.Command{
 		Use:   "quantize",
-		Short: "Quantize a network's linear layers to 2 to 8 bits",
-		Long: `quantize gives most rows of the weight matrices few bits, and 8 to the rows that
-matter most for the network's loss (MixLLM). It says which rows those are, and
-what the errors are.
+		Short: "Quantize a network's layers to 2 to 8 bits",
+		Long: `quantize stores the weights of a language model or of a diffusion model in few
+bits; a diffusion model's activations too.
+
+Language models: it gives most rows of the weight matrices few bits, and 8 to the
+rows that matter most for the network's loss (MixLLM). It says which rows those
+are, and what the errors are.
 
 A network is the language model that comes with assay, one that assay train
 tiny-lm has made, or any safetensors file: its matrices [outputs, inputs] are
@@ -46,28 +51,44 @@ For its own language models assay has text to calibrate on. For others give a
 safetensors file with, for each matrix NAME, its inputs, NAME.input [sequences,
 tokens, inputs], and the gradients of the loss by its outputs, NAME.grad
 [sequences, tokens, outputs]. Without gradients rows are chosen by the rounding
-error of their weights; without inputs all are rounded to nearest.`,
+error of their weights; without inputs all are rounded to nearest.
+
+Diffusion models: builtin:mnist, or an ONNX file. It finds the ranges of
+activations on states of the model's own making (PTQ4DM), and writes an ONNX file
+that assay sample, and any other engine, takes in place of the model. Then it
+compares samples from equal noise with those of the model itself.`,
 		Example: `  assay quantize --bits 4.4
   assay quantize --model weights.safetensors --bits 4.4 --group 64
-  assay quantize --model weights.safetensors --calibration seen.safetensors`,
+  assay quantize --model weights.safetensors --calibration seen.safetensors
+  assay quantize --model builtin:mnist --bits 8 --activation-bits 8
+  assay quantize --model my.onnx --predict noise --schedule ddpm-linear`,
 		Args: takes(0, 0, ""),
-		RunE: func(cmd *cobra.Command, _ []string) error { return c.quantize(cmd.Context(), f) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if f.isDenoiser() {
+				return c.quantizeDenoiser(cmd, f)
+			}
+			if err := f.denoiser.refuse(cmd); err != nil {
+				return err
+			}
+			return c.quantize(cmd.Context(), f)
+		},
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.StringVar(&f.model, "model", mixllm.Builtin, "`MODEL`: "+mixllm.Builtin+", or a .safetensors file")
-	flags.Float64Var(&f.bits, "bits", 4.4, "`B`, the mean number of bits of a code: 4.4 is 10 % of the rows at 8 bits, the others at 4")
+	flags.StringVar(&f.model, "model", mixllm.Builtin, "`MODEL`: "+mixllm.Builtin+", "+builtinMNIST+", or a file, .safetensors or .onnx")
+	flags.Float64Var(&f.bits, "bits", 4.4, "`B`, the mean number of bits of a code: 4.4 is 10 % of the rows at 8 bits, the others at 4; a diffusion model takes a whole number, and 8 if none is given")
 	flags.IntVar(&f.low, "low", 0, "`B`, bits of the other rows")
 	flags.Lookup("low").DefValue = "4, or fewer if --bits is less"
 	flags.IntVar(&f.group, "group", 128, "`N` inputs share a scale")
 	flags.StringVar(&f.rounding, "rounding", "gptq", "`HOW` codes are found: gptq, clip or nearest")
-	flags.StringVar(&f.calibration, "calibration", "", "`FILE` of inputs and gradients, .safetensors")
+	flags.StringVar(&f.calibration, "calibration", "", "`FILE` of inputs and gradients, .safetensors; for a diffusion model the way to choose time steps: "+planNames())
 	flags.IntVar(&f.sequences, "sequences", 128, "calibrate a language model of assay on `N` sequences")
 	flags.StringVar(&f.only, "only", "", "quantize only matrices whose name matches this `REGEXP`")
 	flags.StringVar(&f.skip, "skip", defaultSkip, "leave out those whose name matches this `REGEXP`")
 	flags.StringVar(&f.out, "out", "", "write into `FILE`, .safetensors")
-	flags.Lookup("out").DefValue = "MODEL-qB.safetensors"
+	flags.Lookup("out").DefValue = "MODEL-qB.safetensors, MODEL-wBaB.onnx"
 	flags.BoolVar(&f.json, "json", false, "print one JSON document and nothing else")
+	f.denoiser.add(flags)
 	return cmd
 }
 

@@ -13,9 +13,14 @@ const Counts = "processor time"
 
 // Thread is the time that the calling thread has run. The caller stays on it
 // with runtime.LockOSThread.
-func Thread() time.Duration {
+func Thread() time.Duration { return clock(unix.CLOCK_THREAD_CPUTIME_ID) }
+
+// Process is the time that all threads of the process have run.
+func Process() time.Duration { return clock(unix.CLOCK_PROCESS_CPUTIME_ID) }
+
+func clock(id int32) time.Duration {
 	var t unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t); err != nil {
+	if err := unix.ClockGettime(id, &t); err != nil {
 		return time.Since(start)
 	}
 	return time.Duration(t.Nano())

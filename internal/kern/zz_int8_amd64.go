@@ -49,3 +49,13 @@ func quantizeI8AVX2(dst *int8, x *float32, scale float32, n int) int32
 //
 //go:noescape
 func quantizeI8AVX512(dst *int8, x *float32, scale float32, n int) int32
+
+// quantizeWithinI8AVX2 is dst[i] = round(max(lo, min(x[i]/scale, hi))) + shift for n elements, a multiple of 16, and their sum.
+//
+//go:noescape
+func quantizeWithinI8AVX2(dst *int8, x *float32, scale float32, lo float32, hi float32, shift float32, n int) int32
+
+// quantizeWithinI8AVX512 is dst[i] = round(max(lo, min(x[i]/scale, hi))) + shift for n elements, a multiple of 16, and their sum.
+//
+//go:noescape
+func quantizeWithinI8AVX512(dst *int8, x *float32, scale float32, lo float32, hi float32, shift float32, n int) int32

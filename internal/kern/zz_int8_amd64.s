@@ -5082,3 +5082,93 @@ quantize:
 	MOVL          AX, ret+32(FP)
 	VZEROUPPER
 	RET
+
+// func quantizeWithinI8AVX2(dst *int8, x *float32, scale float32, lo float32, hi float32, shift float32, n int) int32
+// Requires: AVX, AVX2
+TEXT ·quantizeWithinI8AVX2(SB), NOSPLIT, $0-44
+	VBROADCASTSS lo+20(FP), Y0
+	VBROADCASTSS hi+24(FP), Y1
+	VBROADCASTSS shift+28(FP), Y2
+	VCVTPS2DQ    Y2, Y2
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+32(FP), DX
+	VBROADCASTSS scale+16(FP), Y3
+	VPXOR        Y4, Y4, Y4
+
+quantize:
+	VMOVUPS      (CX), Y5
+	VDIVPS       Y3, Y5, Y5
+	VMINPS       Y1, Y5, Y5
+	VMAXPS       Y0, Y5, Y5
+	VCVTPS2DQ    Y5, Y5
+	VPADDD       Y2, Y5, Y5
+	VPADDD       Y5, Y4, Y4
+	VEXTRACTI128 $0x01, Y5, X6
+	VPACKSSDW    X6, X5, X6
+	VPACKSSWB    X6, X6, X6
+	VMOVQ        X6, (AX)
+	VMOVUPS      32(CX), Y5
+	VDIVPS       Y3, Y5, Y5
+	VMINPS       Y1, Y5, Y5
+	VMAXPS       Y0, Y5, Y5
+	VCVTPS2DQ    Y5, Y5
+	VPADDD       Y2, Y5, Y5
+	VPADDD       Y5, Y4, Y4
+	VEXTRACTI128 $0x01, Y5, X6
+	VPACKSSDW    X6, X5, X6
+	VPACKSSWB    X6, X6, X6
+	VMOVQ        X6, 8(AX)
+	ADDQ         $0x40, CX
+	ADDQ         $0x10, AX
+	SUBQ         $0x10, DX
+	JNE          quantize
+	VEXTRACTI128 $0x01, Y4, X0
+	VPADDD       X0, X4, X4
+	VPSHUFD      $0x4e, X4, X0
+	VPADDD       X0, X4, X4
+	VPSHUFD      $0xb1, X4, X0
+	VPADDD       X0, X4, X4
+	VMOVD        X4, AX
+	MOVL         AX, ret+40(FP)
+	VZEROUPPER
+	RET
+
+// func quantizeWithinI8AVX512(dst *int8, x *float32, scale float32, lo float32, hi float32, shift float32, n int) int32
+// Requires: AVX, AVX2, AVX512F
+TEXT ·quantizeWithinI8AVX512(SB), NOSPLIT, $0-44
+	VBROADCASTSS lo+20(FP), Z0
+	VBROADCASTSS hi+24(FP), Z1
+	VBROADCASTSS shift+28(FP), Z2
+	VCVTPS2DQ    Z2, Z2
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+32(FP), DX
+	VBROADCASTSS scale+16(FP), Z3
+	VPXORD       Z4, Z4, Z4
+
+quantize:
+	VMOVUPS       (CX), Z5
+	VDIVPS        Z3, Z5, Z5
+	VMINPS        Z1, Z5, Z5
+	VMAXPS        Z0, Z5, Z5
+	VCVTPS2DQ     Z5, Z5
+	VPADDD        Z2, Z5, Z5
+	VPADDD        Z5, Z4, Z4
+	VPMOVDB       Z5, (AX)
+	ADDQ          $0x40, CX
+	ADDQ          $0x10, AX
+	SUBQ          $0x10, DX
+	JNE           quantize
+	VEXTRACTI64X4 $0x01, Z4, Y0
+	VPADDD        Y0, Y4, Y4
+	VEXTRACTI128  $0x01, Y4, X0
+	VPADDD        X0, X4, X4
+	VPSHUFD       $0x4e, X4, X0
+	VPADDD        X0, X4, X4
+	VPSHUFD       $0xb1, X4, X0
+	VPADDD        X0, X4, X4
+	VMOVD         X4, AX
+	MOVL          AX, ret+40(FP)
+	VZEROUPPER
+	RET

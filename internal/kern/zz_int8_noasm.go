@@ -33,3 +33,13 @@ func quantizeI8AVX2(dst *int8, x *float32, scale float32, n int) int32 { panic(n
 
 // quantizeI8AVX512 is dst[i] = round(x[i]/scale) for n elements, a multiple of 16, and their sum.
 func quantizeI8AVX512(dst *int8, x *float32, scale float32, n int) int32 { panic(noAssembly) }
+
+// quantizeWithinI8AVX2 is dst[i] = round(max(lo, min(x[i]/scale, hi))) + shift for n elements, a multiple of 16, and their sum.
+func quantizeWithinI8AVX2(dst *int8, x *float32, scale float32, lo float32, hi float32, shift float32, n int) int32 {
+	panic(noAssembly)
+}
+
+// quantizeWithinI8AVX512 is dst[i] = round(max(lo, min(x[i]/scale, hi))) + shift for n elements, a multiple of 16, and their sum.
+func quantizeWithinI8AVX512(dst *int8, x *float32, scale float32, lo float32, hi float32, shift float32, n int) int32 {
+	panic(noAssembly)
+}

@@ -50,6 +50,7 @@ func emitInt8(a *asm) {
 	}
 	a.elem = float32s
 	a.both(a.quantize)
+	a.both(a.quantizeWithin)
 }
 
 // intMul writes the product of m tokens and two vectors of rows: two tiles with
@@ -390,18 +391,44 @@ func (k *intMul) nibbles(v reg.Register) {
 func (a *asm) quantize() {
 	a.fn("quantizeI8", "(dst *int8, x *float32, scale float32, n int) int32",
 		"is dst[i] = round(x[i]/scale) for n elements, a multiple of 16, and their sum.")
-	dst, x, n := a.arg("dst"), a.arg("x"), a.arg("n")
-	addr, err := a.Param("scale").Resolve()
+	same := func(reg.VecVirtual) {}
+	a.quantizeLoop(same, same)
+}
+
+// quantizeWithin keeps the quotients within a range, and moves the integers.
+func (a *asm) quantizeWithin() {
+	a.fn("quantizeWithinI8", "(dst *int8, x *float32, scale, lo, hi, shift float32, n int) int32",
+		"is dst[i] = round(max(lo, min(x[i]/scale, hi))) + shift for n elements, a multiple of 16, and their sum.")
+	lo, hi := a.broadcast32(a.param("lo")), a.broadcast32(a.param("hi"))
+	shift := a.broadcast32(a.param("shift"))
+	a.VCVTPS2DQ(shift, shift)
+	a.quantizeLoop(func(v reg.VecVirtual) {
+		a.min(hi, v, v)
+		a.max(lo, v, v)
+	}, func(v reg.VecVirtual) { a.VPADDD(shift, v, v) })
+}
+
+// param is the address of a parameter.
+func (a *asm) param(name string) operand.Mem {
+	addr, err := a.Param(name).Resolve()
 	if err != nil {
 		panic(err)
 	}
-	s, sum := a.broadcast32(addr.Addr), a.zero()
+	return addr.Addr
+}
+
+// quantizeLoop is the loop of both, with what they do to quotients and to integers.
+func (a *asm) quantizeLoop(quotients, integers func(v reg.VecVirtual)) {
+	dst, x, n := a.arg("dst"), a.arg("x"), a.arg("n")
+	s, sum := a.broadcast32(a.param("scale")), a.zero()
 	a.Label("quantize")
 	for at := 0; at < 16; at += a.lanes() {
 		v := a.vec()
 		a.VMOVUPS(operand.Mem{Base: x, Disp: 4 * at}, v)
 		a.VDIVPS(s, v, v)
+		quotients(v)
 		a.VCVTPS2DQ(v, v)
+		integers(v)
 		a.VPADDD(v, sum, sum)
 		a.narrow(v, operand.Mem{Base: dst, Disp: at})
 	}

@@ -30,7 +30,21 @@ func (d *Denoiser) Recipe() Recipe { return d.recipe }
 // one label for all images or one for each, or none; −1 asks for the
 // unconditional prediction.
 func (d *Denoiser) Velocity(ctx context.Context, dst, x []float32, n int, at []diffusion.Level, labels []int) error {
-	s := d.recipe.Shape
+	return d.recipe.Shape.velocity(ctx, dst, x, n, at, labels, func(dst, x []float32, n int, at []diffusion.Level, labels []int) {
+		net, ok := d.free[n].Get().(*network)
+		if !ok {
+			net = d.recipe.Shape.newNetwork(n, false)
+		}
+		defer d.free[n].Put(net)
+		net.load(x, at, labels)
+		net.forward(d.p)
+		net.unload(dst)
+	})
+}
+
+// velocity checks the arguments of Velocity and runs shards of images.
+func (s Shape) velocity(ctx context.Context, dst, x []float32, n int, at []diffusion.Level, labels []int,
+	pass func(dst, x []float32, n int, at []diffusion.Level, labels []int)) error {
 	area := s.Size * s.Size
 	switch {
 	case n < 0 || len(x) != n*area || len(dst) != len(x):
@@ -53,7 +67,7 @@ func (d *Denoiser) Velocity(ctx context.Context, dst, x []float32, n int, at []d
 	each((n+shard-1)/shard, func(k int) {
 		if ctx.Err() == nil {
 			i := k * shard
-			d.pass(dst[i*area:], x[i*area:], min(shard, n-i), some(at, i), some(labels, i))
+			pass(dst[i*area:], x[i*area:], min(shard, n-i), some(at, i), some(labels, i))
 		}
 	})
 	return ctx.Err()
@@ -68,25 +82,23 @@ func some[T any](xs []T, i int) []T {
 	return xs[i:]
 }
 
-// pass runs n images, at most shard.
-func (d *Denoiser) pass(dst, x []float32, n int, at []diffusion.Level, labels []int) {
-	s := d.recipe.Shape
-	area := s.Size * s.Size
-	net, ok := d.free[n].Get().(*network)
-	if !ok {
-		net = s.newNetwork(n, false)
-	}
-	defer d.free[n].Put(net)
-	for i := range n {
-		s.cut(net.x, x[i*area:][:area], i, n)
-		s.timeFeatures(net.time[i*s.Times:][:s.Times], diffusion.Cosine{}.Time(at[min(i, len(at)-1)].Lambda))
-		net.label[i] = s.Classes
+// load takes in n images, their levels and labels.
+func (n *network) load(x []float32, at []diffusion.Level, labels []int) {
+	area := n.Size * n.Size
+	for i := range n.n {
+		n.cut(n.x, x[i*area:][:area], i, n.n)
+		n.timeFeatures(n.time[i*n.Times:][:n.Times], diffusion.Cosine{}.Time(at[min(i, len(at)-1)].Lambda))
+		n.label[i] = n.Classes
 		if len(labels) > 0 && labels[min(i, len(labels)-1)] >= 0 {
-			net.label[i] = labels[min(i, len(labels)-1)]
+			n.label[i] = labels[min(i, len(labels)-1)]
 		}
 	}
-	net.forward(d.p)
-	for i := range n {
-		s.paste(dst[i*area:][:area], net.out, i, n)
+}
+
+// unload writes the velocities.
+func (n *network) unload(dst []float32) {
+	area := n.Size * n.Size
+	for i := range n.n {
+		n.paste(dst[i*area:][:area], n.out, i, n.n)
 	}
 }

@@ -56,6 +56,29 @@ type network struct {
 	gates []gate
 	h     []float32 // tokens after the last block [tokens, n, width]
 	out   []float32 // velocity [tokens, n, pixels]
+	// see, if not nil, is shown the second factor of every product but those of the
+	// condition before it is multiplied, and may change it.
+	see func(site int, x []float32)
+}
+
+// The sites of products that see is shown: the patches, four in each block, the
+// head.
+const (
+	patchSite = iota
+	tokenIn   // in block b: tokenIn + 4·b
+	tokenOut
+	channelIn
+	channelOut
+)
+
+func (s Shape) headSite() int { return 1 + 4*s.Blocks }
+
+// seen gives x when it was shown.
+func (n *network) seen(site int, x []float32) []float32 {
+	if n.see != nil {
+		n.see(site, x)
+	}
+	return x
 }
 
 // norm is u = h/rms(h)·scale + shift.
@@ -107,7 +130,7 @@ func transpose(x []float32, rows, cols int) gemm.Matrix {
 func (n *network) forward(p *parameters) {
 	t, w := n.tokens(), n.Width
 	n.condition(p)
-	gemm.Mul(n.h, matrix(n.x, t*n.n, n.inputs()), matrix(p.patch, n.inputs(), w), false)
+	gemm.Mul(n.h, matrix(n.seen(patchSite, n.x), t*n.n, n.inputs()), matrix(p.patch, n.inputs(), w), false)
 	for i := range t {
 		for j := range n.n {
 			accumulate(n.h[(i*n.n+j)*w:][:w], p.position[i*w:])
@@ -115,17 +138,17 @@ func (n *network) forward(p *parameters) {
 	}
 	for i, b := range p.blocks {
 		u, g := n.modulate(2*i, b.token.scale, b.token.shift), n.gate(2*i, n.Tokens*n.n*w)
-		gemm.Mul(g.ab, matrix(b.token.in, 2*n.Tokens, t), matrix(u, t, n.n*w), false)
+		gemm.Mul(g.ab, matrix(b.token.in, 2*n.Tokens, t), matrix(n.seen(4*i+tokenIn, u), t, n.n*w), false)
 		g.multiply(1)
-		gemm.Mul(n.h, matrix(b.token.out, t, n.Tokens), matrix(g.y, n.Tokens, n.n*w), true)
+		gemm.Mul(n.h, matrix(b.token.out, t, n.Tokens), matrix(n.seen(4*i+tokenOut, g.y), n.Tokens, n.n*w), true)
 
 		u, g = n.modulate(2*i+1, b.channel.scale, b.channel.shift), n.gate(2*i+1, t*n.n*n.Hidden)
-		gemm.Mul(g.ab, matrix(u, t*n.n, w), matrix(b.channel.in, w, 2*n.Hidden), false)
+		gemm.Mul(g.ab, matrix(n.seen(4*i+channelIn, u), t*n.n, w), matrix(b.channel.in, w, 2*n.Hidden), false)
 		g.multiply(t * n.n)
-		gemm.Mul(n.h, matrix(g.y, t*n.n, n.Hidden), matrix(b.channel.out, n.Hidden, w), true)
+		gemm.Mul(n.h, matrix(n.seen(4*i+channelOut, g.y), t*n.n, n.Hidden), matrix(b.channel.out, n.Hidden, w), true)
 	}
 	u := n.modulate(2*n.Blocks, p.headScale, p.headShift)
-	gemm.Mul(n.out, matrix(u, t*n.n, w), matrix(p.head, w, n.pixels()), false)
+	gemm.Mul(n.out, matrix(n.seen(n.headSite(), u), t*n.n, w), matrix(p.head, w, n.pixels()), false)
 }
 
 // gate returns the gate of a branch, cut to size.

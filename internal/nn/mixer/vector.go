@@ -1,5 +1,7 @@
 package mixer
 
+import "github.com/assay-lab/assay/internal/kern"
+
 // dot sums in four parts, so that additions do not wait for each other.
 func dot(x, y []float32) float32 {
 	var s0, s1, s2, s3 float32
@@ -19,17 +21,10 @@ func dot(x, y []float32) float32 {
 }
 
 // accumulate adds x to dst.
-func accumulate(dst, x []float32) {
-	x = x[:len(dst)]
-	for i := range dst {
-		dst[i] += x[i]
-	}
-}
+func accumulate(dst, x []float32) { kern.Axpy(dst, 1, x) }
 
 // multiply is dst = x∘y.
 func multiply(dst, x, y []float32) {
-	x, y = x[:len(dst)], y[:len(dst)]
-	for i := range dst {
-		dst[i] = x[i] * y[i]
-	}
+	c, v := [1][]float32{x[:len(dst)]}, [1][]float32{y[:len(dst)]}
+	kern.CombCols(dst, c[:], v[:])
 }
