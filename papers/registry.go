@@ -14,6 +14,7 @@ import (
 	logbessel "github.com/assay-lab/assay/papers/log-bessel"
 	"github.com/assay-lab/assay/papers/mixllm"
 	"github.com/assay-lab/assay/papers/pndm"
+	tsdpm "github.com/assay-lab/assay/papers/ts-dpm"
 	twopasssoftmax "github.com/assay-lab/assay/papers/two-pass-softmax"
 	usfs3 "github.com/assay-lab/assay/papers/usf-s3"
 )
@@ -38,6 +39,7 @@ var registry = map[string]entry{
 	"log-bessel":               {logbessel.Experiments, logbessel.Case},
 	"mixllm":                   {mixllm.Experiments, mixllm.Case},
 	"pndm":                     {pndm.Experiments, pndm.Case},
+	"ts-dpm":                   {nil, tsdpm.Case},
 	"two-pass-softmax":         {twopasssoftmax.Experiments, twopasssoftmax.Case},
 	"usf-s3":                   {usfs3.Experiments, usfs3.Case},
 }
