@@ -209,13 +209,16 @@ func (tp *Tape) evalCuts() ([]int, error) {
 // unordered says whether the host's steps may start anywhere, also below their end:
 // those that need no levels but their two ends, and no noise.
 func (s TimeShift) unordered() bool {
+	if s.Coupling == ShiftNetwork { // of which the host does not hear
+		return true
+	}
 	switch h := s.host().(type) {
 	case DDIM:
 		return h.Eta == 0
 	case PNDM:
 		return !h.VariableStep
 	}
-	return s.Coupling == ShiftNetwork // only the network hears of it
+	return false
 }
 
 // A timeTable counts times in training steps.

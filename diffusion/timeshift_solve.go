@@ -17,10 +17,10 @@ type Shifted[T Float] struct {
 
 // A ShiftedStep is one step, sample by sample.
 type ShiftedStep struct {
-	Grid             [2]Level // what the grid has for its start and its end
-	Asked, From, To  []Level  // what the network was told, and where the step started and ended
-	VarianceAtStart  []float64
-	ExpectedVariance float64 // at the grid's start: σ² + α²·DataVar
+	Grid            [2]Level   // what the grid has for its start and its end
+	Index           [2]float64 // these in training steps, from 0
+	Asked, From, To []Level    // what the network was told, and where the step started and ended
+	Variance        []float64  // of the state before the step
 }
 
 // Share is the share of (sample, step) pairs of which any time is not the grid's.
@@ -141,6 +141,9 @@ func (r *shiftRun[T]) state(k int) int {
 
 // inStep says in which step an error of its slice happened.
 func (r *shiftRun[T]) inStep(k int, err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
 	if d := (*DivergedError)(nil); errors.As(err, &d) {
 		d.Step = k + 1
 		return d
@@ -152,13 +155,13 @@ func (r *shiftRun[T]) inStep(k int, err error) error {
 func (r *shiftRun[T]) times(k int, x []T) (ShiftedStep, error) {
 	from, to := r.grid[k], r.grid[k+1]
 	step := ShiftedStep{
-		Grid: [2]Level{from, to}, ExpectedVariance: r.table.variance(from), VarianceAtStart: make([]float64, r.p.N),
+		Grid: [2]Level{from, to}, Index: [2]float64{r.table.at(from.T), r.table.at(to.T)}, Variance: make([]float64, r.p.N),
 		Asked: slices.Repeat([]Level{from}, r.p.N), From: slices.Repeat([]Level{from}, r.p.N), To: slices.Repeat([]Level{to}, r.p.N),
 	}
 	d := len(x) / r.p.N
 	for b := range r.p.N {
 		v := Variance(x[b*d : (b+1)*d])
-		step.VarianceAtStart[b] = v
+		step.Variance[b] = v
 		if !r.shifts() {
 			continue
 		}
@@ -234,14 +237,21 @@ func (r *shiftRun[T]) shiftCurrent(v float64, from, to, low Level) Level {
 	if u <= float64(r.Cutoff) {
 		return to
 	}
-	i := end + float64(r.table.nearest(u, v, -r.half(), r.half()))
+	lowered := end
 	if r.Stride > 0 {
-		i += u - end - float64(r.Stride)
+		lowered = u - float64(r.Stride)
 	}
+	lo, hi := -r.half(), r.half()
+	if !r.unordered() {
+		if low.Sigma > 0 {
+			lo = max(lo, int(math.Floor(r.table.at(low.T)-lowered))+1)
+		}
+		if hi = min(hi, int(math.Ceil(u-lowered))-1); lo > hi {
+			return to
+		}
+	}
+	i := lowered + float64(r.table.nearest(u, v, lo, hi))
 	i = min(max(i, min(end, 0)), r.table.last)
-	if !r.unordered() && (i >= u || low.Sigma > 0 && i <= r.table.at(low.T)) {
-		return to
-	}
 	if i == end {
 		return to
 	}
@@ -250,16 +260,16 @@ func (r *shiftRun[T]) shiftCurrent(v float64, from, to, low Level) Level {
 
 // rescale is the state with every sample scaled to the variance of its time.
 func (r *shiftRun[T]) rescale(k int, x []T, step ShiftedStep) []T {
-	if r.table.at(step.Grid[0].T) <= float64(r.Cutoff) {
+	if step.Index[0] <= float64(r.Cutoff) {
 		return x
 	}
 	y := slices.Clone(x)
 	d := len(y) / r.p.N
-	for b, v := range step.VarianceAtStart {
+	for b, v := range step.Variance {
 		if v <= 0 { // a constant has no variance to scale
 			continue
 		}
-		c := T(math.Sqrt(step.ExpectedVariance / v))
+		c := T(math.Sqrt(r.table.variance(step.Grid[0]) / v))
 		for i := b * d; i < (b+1)*d; i++ {
 			y[i] *= c
 		}

@@ -39,7 +39,7 @@ var registry = map[string]entry{
 	"log-bessel":               {logbessel.Experiments, logbessel.Case},
 	"mixllm":                   {mixllm.Experiments, mixllm.Case},
 	"pndm":                     {pndm.Experiments, pndm.Case},
-	"ts-dpm":                   {nil, tsdpm.Case},
+	"ts-dpm":                   {tsdpm.Experiments, tsdpm.Case},
 	"two-pass-softmax":         {twopasssoftmax.Experiments, twopasssoftmax.Case},
 	"usf-s3":                   {usfs3.Experiments, usfs3.Case},
 }
