@@ -19,9 +19,10 @@ import (
 // What is done with τ is the Coupling. There is no default window: the fewer the
 // steps the larger, say 60 for 20 to 50 of 1000. The zero value is DDIM unshifted.
 //
-// It helps where the model's errors inflate the variance, and harms where they
-// deflate it. Guidance and thresholding change the variance for reasons of their
-// own, and mislead it.
+// It pays for a model that predicts too much noise, takes too much away and leaves
+// states with too little variance for their time; an exact model gains nothing.
+// Guidance and thresholding change the variance for reasons of their own, and
+// mislead it.
 type TimeShift struct {
 	Host     Method        // what it corrects; nil: DDIM{}
 	Coupling ShiftCoupling // default ShiftSource: the paper's

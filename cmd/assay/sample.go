@@ -45,6 +45,7 @@ type sampleFlags struct {
 
 	statistics string // file, for the methods that need one
 	schedule   string // file, in place of a method
+	shift      timeShiftFlags
 }
 
 func (c *console) sampleCommand() *cobra.Command {
@@ -67,6 +68,9 @@ file. It writes the samples as a picture, and as a tensor beside it.`,
 					}
 				}
 			}
+			if err := f.shift.check(cmd.Flags()); err != nil {
+				return err
+			}
 			return c.sample(cmd.Context(), f)
 		},
 	}
@@ -88,6 +92,7 @@ file. It writes the samples as a picture, and as a tensor beside it.`,
 	flags.BoolVar(&f.toZero, "to-zero", false, "end at no noise at all")
 	flags.Float64Var(&f.dynamic, "threshold", 0, "dynamic thresholding at this `QUANTILE`, such as 0.995")
 	flags.Float64Var(&f.clip, "clip", 0, "clip predicted data to ±`LIMIT`, such as 1")
+	f.shift.add(flags)
 	flags.StringVar(&f.out, "out", "samples.png", "write the picture into `FILE`")
 	flags.StringVar(&f.npy, "npy", "", "write the tensor into `FILE` (default beside the picture)")
 	addModelFlags(flags, &f.model)
@@ -148,6 +153,11 @@ func (c *console) sample(ctx context.Context, f sampleFlags) error {
 	d, err := f.drawing(model, method)
 	if err != nil {
 		return err
+	}
+	if s, ok := d.method.(diffusion.TimeShift); ok {
+		if w := s.Warning(model.Len()); w != "" {
+			c.note("Note: %s.", w)
+		}
 	}
 	samples, err := c.draw(ctx, d)
 	if err != nil {
@@ -253,6 +263,7 @@ func (f *sampleFlags) drawing(model *network.Model, method diffusion.Method) (*d
 			return nil, err
 		}
 	}
+	f.shift.apply(d)
 	if _, err := diffusion.Trace(d.method, d.grid, diffusion.TraceOptions{Predicts: model.Predicts, Hook: d.hook != nil}); err != nil {
 		return nil, asUsage(err)
 	}

@@ -11,7 +11,7 @@ func oracleClaims() []lab.Claim {
 	large, exact, negative := deltaPanel(0.05), deltaPanel(0), deltaPanel(-0.03)
 	return []lab.Claim{
 		{
-			Name:  "time shift repairs an inflating error",
+			Name:  "time shift repairs a model that predicts too much noise",
 			Text:  "At δ = 0.05 TS-DDIM has at most 0.9 of DDIM's distance with 20 steps and at most 0.8 with 50, and really shifts at least 30 % of the times.",
 			Paper: "better FID than the same sampler without, for DDIM on CIFAR-10 and CelebA at 5 to 100 steps (tables)",
 			Judge: lab.All(
@@ -38,8 +38,8 @@ func oracleClaims() []lab.Claim {
 			),
 		},
 		{
-			Name: "the sign of the error does not matter",
-			Text: "At δ = −0.03, an error that deflates the variance, TS-DDIM is no worse than DDIM with 20 and 50 steps.",
+			Name: "an error of the other sign does no harm",
+			Text: "At δ = −0.03, where the model predicts too little noise, TS-DDIM is no worse than DDIM with 20 and 50 steps.",
 			Judge: lab.All(
 				lab.AtMost(over(negative, shifted.name, plain.name, 20), lab.Number(1)),
 				lab.AtMost(over(negative, shifted.name, plain.name, 50), lab.Number(1)),

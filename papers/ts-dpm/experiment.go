@@ -62,7 +62,7 @@ func samplerNamed(all []sampler, name string) (sampler, error) {
 // The knobs of the tuned rivals, tried at as many values each: no correction is
 // among them.
 var (
-	knobK      = lab.Knob{Name: "k", Lo: 0.94, Hi: 1.06}
+	knobK      = lab.Knob{Name: "k", Lo: 0.95, Hi: 1.15}
 	knobWindow = lab.Knob{Name: "window", Lo: 0, Hi: 120}
 )
 
@@ -113,13 +113,18 @@ func (a attempt[T]) timeShift(s sampler) diffusion.TimeShift {
 	return ts
 }
 
-// once runs the rival as it is.
-func (a attempt[T]) once(ctx context.Context, s sampler) (lab.Outcome, error) {
+// solve runs the rival as it is.
+func (a attempt[T]) solve(ctx context.Context, s sampler) (diffusion.Shifted[T], error) {
 	p := a.problem
 	if s.scale != 0 {
 		p.Model = diffusion.EpsilonScaling[T]{Model: p.Model, K: s.scale}
 	}
-	sol, err := diffusion.SolveTimeShift(ctx, p, a.timeShift(s))
+	return diffusion.SolveTimeShift(ctx, p, a.timeShift(s))
+}
+
+// once is the outcome of one run.
+func (a attempt[T]) once(ctx context.Context, s sampler) (lab.Outcome, error) {
+	sol, err := a.solve(ctx, s)
 	if err != nil {
 		return lab.Outcome{}, err
 	}

@@ -25,7 +25,7 @@ func oracle() *lab.Experiment {
 	return &lab.Experiment{
 		Name:    "ts-dpm/oracle",
 		Title:   "Time shift on a model of known error: distance to the data over steps",
-		Help:    "The exact noise prediction of a mixture of 6 Gaussians in 64 dimensions, multiplied by 1 + δ: an error that inflates the variance of the states where δ > 0 and deflates it where δ < 0. Every seed has its own mixture. The distance is the sliced 2-Wasserstein distance, over 100 directions, to as many exact samples.",
+		Help:    "The exact noise prediction of a mixture of 6 Gaussians in 64 dimensions, multiplied by 1 + δ. Where δ > 0 it takes too much noise away, and the states have too little variance; where δ < 0 too much. Every seed has its own mixture. The distance is the sliced 2-Wasserstein distance, over 100 directions, to as many exact samples.",
 		Cost:    steps,
 		Quality: distance,
 		Version: 1,
