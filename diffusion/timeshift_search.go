@@ -42,29 +42,28 @@ func (tb *timeTable) nearest(u, v float64, lo, hi int) int {
 // Variance is the unbiased variance of a sample's numbers: Σ(x − mean)²/(n − 1).
 func Variance[T Float](x []T) float64 {
 	n := float64(len(x))
-	mean := sums(x, 0, false) / n
-	return sums(x, mean, true) / (n - 1)
+	// Shifted by one of the numbers, a single pass loses no digits: the mean is then
+	// within a few deviations of 0.
+	var c float64
+	if len(x) > 0 {
+		c = float64(x[0])
+	}
+	sum, square := moments(x, c)
+	return (square - sum*sum/n) / (n - 1)
 }
 
-// sums is Σ(x − c) or Σ(x − c)², on four chains so that additions overlap.
-func sums[T Float](x []T, c float64, square bool) float64 {
-	var a [4]float64
+// moments is Σ(x − c) and Σ(x − c)², on four chains each so that additions overlap.
+func moments[T Float](x []T, c float64) (sum, square float64) {
+	var s0, s1, s2, s3, q0, q1, q2, q3 float64
 	for len(x) >= 4 {
-		for i, v := range x[:4] {
-			d := float64(v) - c
-			if square {
-				d *= d
-			}
-			a[i] += d
-		}
+		a, b, d, e := float64(x[0])-c, float64(x[1])-c, float64(x[2])-c, float64(x[3])-c
+		s0, s1, s2, s3 = s0+a, s1+b, s2+d, s3+e
+		q0, q1, q2, q3 = q0+a*a, q1+b*b, q2+d*d, q3+e*e
 		x = x[4:]
 	}
 	for _, v := range x {
-		d := float64(v) - c
-		if square {
-			d *= d
-		}
-		a[0] += d
+		a := float64(v) - c
+		s0, q0 = s0+a, q0+a*a
 	}
-	return a[0] + a[1] + a[2] + a[3]
+	return s0 + s1 + s2 + s3, q0 + q1 + q2 + q3
 }
