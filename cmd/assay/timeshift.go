@@ -18,10 +18,13 @@ type timeShiftFlags struct {
 const timeShiftPrefix = "time-shift-"
 
 func (f *timeShiftFlags) add(flags *pflag.FlagSet) {
-	flags.IntVar(&f.window, timeShiftPrefix+"window", 0, "correct drift: tell the model the time that a state's noise\nfits, within a window of `N` training steps, such as 60")
-	flags.IntVar(&f.cutoff, timeShiftPrefix+"cutoff", 0, "... but not at and below training step `N`, such as 300")
-	flags.Float64Var(&f.dataVar, timeShiftPrefix+"data-var", 0, "... knowing the `VARIANCE` of the data, such as 0.38 for\ndigits")
-	flags.StringVar(&f.coupling, timeShiftPrefix+"coupling", diffusion.ShiftSource.String(), "... and what is shifted, the `PART`: source, target, current,\nnetwork or state")
+	more := pflag.NewFlagSet("", pflag.ContinueOnError)
+	more.SortFlags = false
+	more.IntVar(&f.window, timeShiftPrefix+"window", 0, "width of the window in training steps, such as `N` = 60; 0: off")
+	more.IntVar(&f.cutoff, timeShiftPrefix+"cutoff", 0, "not at and below training step `N`, such as 300")
+	more.Float64Var(&f.dataVar, timeShiftPrefix+"data-var", 0, "`VARIANCE` of the data, such as 0.4 for digits")
+	more.StringVar(&f.coupling, timeShiftPrefix+"coupling", diffusion.ShiftSource.String(), "`PART` that is shifted: source, target, current, network or state")
+	group(flags, more, "Against drift: take the time that fits the noise of a state (ts-dpm)")
 }
 
 // check refuses what has no meaning.
