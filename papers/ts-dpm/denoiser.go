@@ -201,8 +201,14 @@ func adviseShift(v lab.Values, c lab.Curves) (advice lab.Advice) {
 				return r
 			}
 			if r := at(plain.name); !math.IsNaN(r) {
-				advice.Lines = append(advice.Lines, fmt.Sprintf("%s: with %d steps of DDIM the states have %s; with time shift %s; with time shift that knows the data's variance %s.",
-					panel, budget, varianceOff(r), varianceOff(at(shifted.name)), varianceOff(at(withData.name))))
+				line := fmt.Sprintf("%s: with %d steps of DDIM the states have %s", panel, budget, varianceOff(r))
+				if r := at(shifted.name); !math.IsNaN(r) {
+					line += ", with time shift " + varianceOff(r)
+				}
+				if r := at(withData.name); !math.IsNaN(r) {
+					line += ", and where it knows the data's variance " + varianceOff(r)
+				}
+				advice.Lines = append(advice.Lines, line+".")
 			}
 		}
 	}
@@ -212,13 +218,11 @@ func adviseShift(v lab.Values, c lab.Curves) (advice lab.Advice) {
 // varianceOff says in words how far a ratio of variances is from 1.
 func varianceOff(ratio float64) string {
 	switch off := 100 * (ratio - 1); {
-	case math.IsNaN(off):
-		return "an unknown variance"
 	case math.Abs(off) < 0.5:
 		return "the right variance"
 	case off > 0:
 		return fmt.Sprintf("%.1f %% too much variance", off)
 	default:
-		return fmt.Sprintf("%.1f %% too little", -off)
+		return fmt.Sprintf("%.1f %% too little variance", -off)
 	}
 }
