@@ -59,7 +59,7 @@ func (m DPMSolver) singlestep(t *Tracer, g Grid) (Vec, Level, error) {
 // order) they form a grid of their own; otherwise they are taken from the grid
 // that has one interval an evaluation.
 func (m DPMSolver) outerLevels(g Grid, orders []int) ([]Level, error) {
-	if m.Mode == SinglestepFixed || g.uniformLambda() {
+	if m.Mode == SinglestepFixed || g.uniformLambda() || g.levels != nil {
 		return g.Levels(len(orders))
 	}
 	all, err := g.Levels(g.Steps)
@@ -81,7 +81,7 @@ func (m DPMSolver) innerLevels(g Grid, from, to Level, order int) ([]Level, erro
 	if order == 1 {
 		return nil, nil
 	}
-	g.Start, g.End, g.ToZero = from.T, to.T, false
+	g.Start, g.End, g.ToZero, g.levels = from.T, to.T, false, nil
 	if g.Spacing.Name == explicitName {
 		g.Spacing = LogSNR
 	}

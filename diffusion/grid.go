@@ -3,6 +3,7 @@ package diffusion
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -19,6 +20,8 @@ type Grid struct {
 	Spacing    Spacing // default: the method's own, or LogSNR
 	// ToZero adds the level σ = 0 behind End. Reaching it is the last of the Steps.
 	ToZero bool
+
+	levels []Level // in place of all of this, once some have been shifted: see TimeShift
 }
 
 // A Spacing says how times are placed. The zero value is [LogSNR].
@@ -106,6 +109,9 @@ const maxStep = 700
 
 // Levels places the grid's levels for n steps: n+1 of them.
 func (g Grid) Levels(n int) ([]Level, error) {
+	if len(g.levels) == n+1 {
+		return slices.Clone(g.levels), nil
+	}
 	start, end, err := g.ends()
 	if err != nil {
 		return nil, err

@@ -37,6 +37,10 @@ func Solve[T Float](ctx context.Context, p Problem[T], m Method) (Solution[T], e
 	if err := checkReversion(p.Model, p.Grid.Schedule); err != nil {
 		return Solution[T]{}, err
 	}
+	if s, ok := m.(TimeShift); ok {
+		r, err := SolveTimeShift(ctx, p, s)
+		return r.Solution, err
+	}
 	tp, err := Trace(m, p.Grid, TraceOptions{Predicts: p.Model.Predicts(), Hook: p.Hook != nil})
 	if err != nil {
 		return Solution[T]{}, err

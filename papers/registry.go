@@ -19,6 +19,7 @@ import (
 	"github.com/assay-lab/assay/papers/mrs"
 	"github.com/assay-lab/assay/papers/pndm"
 	"github.com/assay-lab/assay/papers/ptq4dm"
+	tsdpm "github.com/assay-lab/assay/papers/ts-dpm"
 	twopasssoftmax "github.com/assay-lab/assay/papers/two-pass-softmax"
 	usfs3 "github.com/assay-lab/assay/papers/usf-s3"
 )
@@ -48,6 +49,7 @@ var registry = map[string]entry{
 	"mrs":                      {mrs.Experiments, mrs.Case},
 	"pndm":                     {pndm.Experiments, pndm.Case},
 	"ptq4dm":                   {ptq4dm.Experiments, ptq4dm.Case},
+	"ts-dpm":                   {tsdpm.Experiments, tsdpm.Case},
 	"two-pass-softmax":         {twopasssoftmax.Experiments, twopasssoftmax.Case},
 	"usf-s3":                   {usfs3.Experiments, usfs3.Case},
 }

@@ -46,6 +46,7 @@ type sampleFlags struct {
 	statistics string // file, for the methods that need one
 	schedule   string // file, in place of a method
 	chain      chainFlags
+	shift      timeShiftFlags
 }
 
 func (c *console) sampleCommand() *cobra.Command {
@@ -73,6 +74,9 @@ file. It writes the samples as a picture, and as a tensor beside it.`,
 			if err := f.checkChains(cmd.Flags().Changed); err != nil {
 				return err
 			}
+			if err := f.shift.check(cmd.Flags()); err != nil {
+				return err
+			}
 			return c.sample(cmd.Context(), f)
 		},
 	}
@@ -97,6 +101,7 @@ file. It writes the samples as a picture, and as a tensor beside it.`,
 	flags.StringVar(&f.out, "out", "samples.png", "write the picture into `FILE`")
 	flags.StringVar(&f.npy, "npy", "", "write the tensor into `FILE` (default beside the picture)")
 	addChainFlags(flags, &f.chain)
+	f.shift.add(flags)
 	addModelFlags(flags, &f.model)
 	cmd.RegisterFlagCompletionFunc("method", completeMethods)
 	cmd.RegisterFlagCompletionFunc("spacing", cobra.FixedCompletions(diffusion.SpacingNames(), cobra.ShellCompDirectiveNoFileComp))
@@ -155,6 +160,11 @@ func (c *console) sample(ctx context.Context, f sampleFlags) error {
 	d, err := f.drawing(model, method)
 	if err != nil {
 		return err
+	}
+	if s, ok := d.method.(diffusion.TimeShift); ok {
+		if w := s.Warning(model.Len()); w != "" {
+			c.note("Note: %s.", w)
+		}
 	}
 	draw := c.draw
 	if f.chain.chains > 0 {
@@ -279,6 +289,7 @@ func (f *sampleFlags) drawing(model *network.Model, method diffusion.Method) (*d
 			return nil, err
 		}
 	}
+	f.shift.apply(d)
 	if _, err := diffusion.Trace(d.method, d.grid, diffusion.TraceOptions{Predicts: model.Predicts, Hook: d.hook != nil}); err != nil {
 		return nil, asUsage(err)
 	}

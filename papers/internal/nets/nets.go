@@ -147,17 +147,22 @@ func Fitted[T any](ctx context.Context, t Trial, name string, recipe any, fit fu
 
 // SampleOn is Sample on a spacing other than the method's own.
 func (t Trial) SampleOn(ctx context.Context, m diffusion.Method, steps int, spacing diffusion.Spacing) (diffusion.Solution[float32], error) {
-	var none diffusion.Solution[float32]
-	d, err := t.Denoiser()
+	p, err := t.Problem(steps, spacing)
 	if err != nil {
-		return none, err
+		return diffusion.Solution[float32]{}, err
 	}
-	x, err := t.Starts()
-	if err != nil {
-		return none, err
+	return diffusion.Solve(ctx, p, m)
+}
+
+// Problem is the trial as samplers take it.
+func (t Trial) Problem(steps int, spacing diffusion.Spacing) (p diffusion.Problem[float32], err error) {
+	if p.Model, err = t.Denoiser(); err != nil {
+		return p, err
 	}
-	g := diffusion.Grid{Schedule: t.Model.Schedule, Steps: steps, Spacing: spacing}
-	return diffusion.Solve(ctx, diffusion.Problem[float32]{Model: d, Grid: g, X: x, N: t.N, Noise: diffusion.Seeded(t.Seed)}, m)
+	p.Grid = diffusion.Grid{Schedule: t.Model.Schedule, Steps: steps, Spacing: spacing}
+	p.N, p.Noise = t.N, diffusion.Seeded(t.Seed)
+	p.X, err = t.Starts()
+	return p, err
 }
 
 // Truth is the network's own solution from the trial's starts, with so many steps
