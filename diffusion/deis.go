@@ -184,6 +184,22 @@ type Tableau struct {
 	B, C []float64   // weights and nodes of the stages
 }
 
+// Validate reports what is wrong with a tableau.
+func (t Tableau) Validate() error {
+	if len(t.B) == 0 || len(t.A) != len(t.B) || len(t.C) != len(t.B) {
+		return fmt.Errorf("diffusion: tableau %q has %d rows, %d weights and %d nodes: want as many of each", t.Name, len(t.A), len(t.B), len(t.C))
+	}
+	for i, row := range t.A {
+		if len(row) > i {
+			return fmt.Errorf("diffusion: tableau %q: row %d has %d entries: an explicit method has at most %[2]d", t.Name, i, len(row))
+		}
+	}
+	if t.C[0] != 0 {
+		return fmt.Errorf("diffusion: tableau %q: node 0 is %g: an explicit method starts at 0", t.Name, t.C[0])
+	}
+	return nil
+}
+
 // Tableaux are the methods that the authors' code names.
 var Tableaux = []Tableau{
 	{"1euler", [][]float64{{}}, []float64{1}, []float64{0}},
@@ -213,8 +229,8 @@ func (m RhoRK) Trace(t *Tracer, g Grid) error {
 	if tab.B == nil {
 		tab = Tableaux[1]
 	}
-	if len(tab.A) != len(tab.B) || len(tab.C) != len(tab.B) {
-		return fmt.Errorf("diffusion: tableau %q has %d rows, %d weights and %d nodes: want as many of each", tab.Name, len(tab.A), len(tab.B), len(tab.C))
+	if err := tab.Validate(); err != nil {
+		return err
 	}
 	ls, err := g.Levels(g.Steps)
 	if err != nil {
@@ -227,32 +243,8 @@ func (m RhoRK) Trace(t *Tracer, g Grid) error {
 			x = t.Step(transfer(x, t.Eval(x, from, Noise), from, to), to)
 			break
 		}
-		d := rho(to) - rho(from)
-		slopes := make([]Vec, len(tab.B))
-		sum := func(at Level, weights []float64) Vec { // α·(x_i/α_i + Δρ·Σ w·slope)
-			v := x.Mul(at.Alpha / from.Alpha)
-			for j, w := range weights {
-				if w != 0 {
-					v = v.Add(at.Alpha*d*w, slopes[j])
-				}
-			}
-			return v
-		}
-		for s, c := range tab.C {
-			at := from
-			switch {
-			case c == 1:
-				at = to
-			case c != 0:
-				at = g.at(-math.Log(rho(from) + c*d))
-			}
-			y := x
-			if s > 0 {
-				y = sum(at, tab.A[s])
-			}
-			slopes[s] = t.Let(t.Eval(y, at, Noise))
-		}
-		x = t.Step(sum(to, tab.B), to)
+		slope := t.Let(t.Eval(x, from, Noise))
+		x = t.Step(rungeKutta(t, g, tab, x, slope, from, to), to)
 	}
 	t.Return(x)
 	return nil

@@ -5,6 +5,7 @@ import (
 
 	"github.com/assay-lab/assay/lab"
 	"github.com/assay-lab/assay/lab/conform"
+	adjointdpm "github.com/assay-lab/assay/papers/adjoint-dpm"
 	dcsolver "github.com/assay-lab/assay/papers/dc-solver"
 	"github.com/assay-lab/assay/papers/deis"
 	dpmsolver "github.com/assay-lab/assay/papers/dpm-solver"
@@ -29,6 +30,7 @@ type entry struct {
 // papers (fixture-gaussian-mixture, ...), to what is built of them. Whether a
 // paper can be run is read from here and nowhere else.
 var registry = map[string]entry{
+	"adjoint-dpm":              {nil, adjointdpm.Case},
 	"dc-solver":                {dcsolver.Experiments, dcsolver.Case},
 	"deis":                     {deis.Experiments, deis.Case},
 	"dpm-solver-pp":            {dpmsolverpp.Experiments, dpmsolverpp.Case},
