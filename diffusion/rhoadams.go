@@ -27,7 +27,7 @@ type RhoAdams struct {
 	Iterations int
 	// VariableStep weights slopes as the grid's own steps require. Without it the
 	// weights are those of equal steps in ρ on any grid, as torchdiffeq has them; on
-	// an unequal grid the order is then lost.
+	// an unequal grid the order is then 2 at most.
 	VariableStep bool
 }
 

@@ -194,7 +194,7 @@ func newSweep[T diffusion.Float](p diffusion.Problem[T], m diffusion.Method, o O
 	if o.Tolerance == 0 {
 		s.o.Tolerance = 1e-3
 	}
-	if s.back, err = s.plan(m); err != nil {
+	if err := s.plan(m); err != nil {
 		return nil, err
 	}
 	if r, ok := p.Model.(Recorder[T]); ok && o.Checkpoint == Full && o.Mode == Discrete {

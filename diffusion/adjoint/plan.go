@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/assay-lab/assay/diffusion"
 )
@@ -24,37 +25,57 @@ type backStep struct {
 	offset       int // of the step's first instruction in the whole tape
 }
 
-// plan compiles the way back, step by step.
-func (s *sweep[T]) plan(m diffusion.Method) ([]backStep, error) {
+// plan checks the way back and settles what every step needs kept. The steps are
+// compiled again when they are undone, so that a long run holds no long list of
+// programs.
+func (s *sweep[T]) plan(m diffusion.Method) (err error) {
 	if s.o.Mode == Continuous {
-		return s.continuous(m)
+		s.tab = s.o.Solver
+		if s.tab.B == nil {
+			s.tab = ownTableau(m)
+		}
+		if err := s.tab.Validate(); err != nil {
+			return err
+		}
 	}
-	back := make([]backStep, s.steps)
-	offset := 0
-	for k := range back {
-		slice, err := s.tape.Slice(k, k+1)
+	if s.o.Mode == Continuous || s.o.Checkpoint == None {
+		if s.times, err = s.odeTimes(); err != nil {
+			return err
+		}
+	}
+	for k := range s.steps {
+		b, err := s.backStep(k)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		b, err := discrete(slice, s.o)
-		if err != nil {
-			return nil, err
-		}
-		b.offset = offset
-		offset += len(slice.Code)
-		back[k] = b
+		s.keep = append(s.keep, b.keep)
 	}
-	if s.o.Checkpoint != None {
-		return back, nil
+	if s.o.Mode == Continuous || s.o.Checkpoint != None {
+		return nil
 	}
-	for k := range back {
-		if err := s.needsOnlyState(&back[k], k); err != nil {
-			return nil, err
+	for k := range s.keep {
+		if err := s.needsOnlyState(k); err != nil {
+			return err
 		}
 	}
-	var err error
 	s.reverse, err = s.reversed(m)
-	return back, err
+	return err
+}
+
+// backStep compiles the way back over step k.
+func (s *sweep[T]) backStep(k int) (backStep, error) {
+	if s.o.Mode == Continuous {
+		return s.continuous(k)
+	}
+	slice, err := s.tape.Slice(k, k+1)
+	if err != nil {
+		return backStep{}, err
+	}
+	b, err := discrete(slice, s.o)
+	if k > 0 {
+		b.offset = s.tape.Marks[k-1].PC
+	}
+	return b, err
 }
 
 // discrete transposes a step, and settles what to keep for it: the states of its
@@ -84,8 +105,8 @@ func (s *sweep[T]) state(k int) diffusion.Reg {
 
 // needsOnlyState: a step whose states come from the state before it alone can be
 // undone without kept states.
-func (s *sweep[T]) needsOnlyState(b *backStep, k int) error {
-	for _, r := range b.keep {
+func (s *sweep[T]) needsOnlyState(k int) error {
+	for _, r := range s.keep[k] {
 		if r != s.state(k) {
 			return fmt.Errorf("adjoint: step %d asks the model at a state that is not on the grid, and has a history: keep states", k+1)
 		}
@@ -96,13 +117,8 @@ func (s *sweep[T]) needsOnlyState(b *backStep, k int) error {
 // reversed compiles the method from the end of the run back to its start.
 func (s *sweep[T]) reversed(m diffusion.Method) (*diffusion.Tape, error) {
 	g := s.p.Grid
-	times, err := s.times()
-	if err != nil {
-		return nil, err
-	}
-	for i, j := 0, len(times)-1; i < j; i, j = i+1, j-1 {
-		times[i], times[j] = times[j], times[i]
-	}
+	times := slices.Clone(s.times)
+	slices.Reverse(times)
 	g.Start, g.End, g.Spacing = times[0], times[len(times)-1], diffusion.Explicit(times...)
 	back, err := diffusion.Trace(m, g, diffusion.TraceOptions{Predicts: s.model.Predicts()})
 	if err != nil {
@@ -114,8 +130,9 @@ func (s *sweep[T]) reversed(m diffusion.Method) (*diffusion.Tape, error) {
 	return back, nil
 }
 
-// times are those of the start and of the end of every step.
-func (s *sweep[T]) times() ([]float64, error) {
+// odeTimes are those of the start and of the end of every step, if the run solves an
+// ODE that can be solved backwards.
+func (s *sweep[T]) odeTimes() ([]float64, error) {
 	for i := range s.tape.Code {
 		if s.tape.Code[i].Op == diffusion.OpDraw {
 			return nil, errors.New("adjoint: a stochastic sampler solves no ODE: take the discrete gradient, with kept states")
@@ -136,31 +153,13 @@ func (s *sweep[T]) times() ([]float64, error) {
 	return ts, nil
 }
 
-// continuous compiles the adjoint ODE, one step of the solver an interval.
-func (s *sweep[T]) continuous(m diffusion.Method) ([]backStep, error) {
-	tab := s.o.Solver
-	if tab.B == nil {
-		tab = ownTableau(m)
-	}
-	if err := tab.Validate(); err != nil {
-		return nil, err
-	}
-	times, err := s.times()
-	if err != nil {
-		return nil, err
-	}
-	back := make([]backStep, s.steps)
-	for k := range back {
-		i := interval{tab: tab, schedule: s.p.Grid.Schedule, from: s.p.Grid.Schedule.At(times[k+1]), to: s.p.Grid.Schedule.At(times[k]),
-			carry: s.o.Checkpoint == None}
-		tape, err := diffusion.Trace(i, s.p.Grid, diffusion.TraceOptions{Predicts: s.model.Predicts()})
-		if err != nil {
-			return nil, err
-		}
-		end := []diffusion.Reg{s.state(k + 1)}
-		back[k] = backStep{tape: tape, states: end, keep: end}
-	}
-	return back, nil
+// continuous compiles the adjoint ODE over an interval, one step of the solver.
+func (s *sweep[T]) continuous(k int) (backStep, error) {
+	sch := s.p.Grid.Schedule
+	i := interval{tab: s.tab, schedule: sch, from: sch.At(s.times[k+1]), to: sch.At(s.times[k]), carry: s.o.Checkpoint == None}
+	tape, err := diffusion.Trace(i, s.p.Grid, diffusion.TraceOptions{Predicts: s.model.Predicts()})
+	end := []diffusion.Reg{s.state(k + 1)}
+	return backStep{tape: tape, states: end, keep: end}, err
 }
 
 // ownTableau is the tableau of a method.

@@ -82,7 +82,11 @@ func (p *pass[T, A]) goBack(ctx context.Context, x []T) ([]T, error) {
 func (p *pass[T, A]) augmented(ctx context.Context, end []T) ([]T, error) {
 	x, own := p.side.state(end)
 	for k := p.steps - 1; k >= 0; k-- {
-		if err := p.undo(ctx, k, [][]A{x}); err != nil {
+		b, err := p.backStep(k)
+		if err != nil {
+			return nil, err
+		}
+		if err := p.undo(ctx, k, &b, [][]A{x}); err != nil {
 			return nil, err
 		}
 		if own {

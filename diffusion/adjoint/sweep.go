@@ -22,8 +22,10 @@ type sweep[T diffusion.Float] struct {
 	reverse  *diffusion.Tape // of None with the discrete gradient
 	n, size  int
 	steps    int
-	back     []backStep
-	wide     bool // gradients are in float64
+	keep     [][]diffusion.Reg // what every step needs kept
+	times    []float64         // of an ODE: of the start, and of the end of every step
+	tab      diffusion.Tableau // of the continuous gradient
+	wide     bool              // gradients are in float64
 
 	values  map[diffusion.Reg][]T // kept
 	buffers diffusion.Buffers[T]
@@ -153,13 +155,13 @@ func (p *pass[T, A]) stretch(ctx context.Context, lo, hi int, start live[T]) err
 func (p *pass[T, A]) keeping(ctx context.Context, lo, hi int, start live[T]) error {
 	keep := map[diffusion.Reg]int{} // the first step that needs a register
 	for k := hi - 1; k >= lo; k-- {
-		for _, r := range p.back[k].keep {
+		for _, r := range p.keep[k] {
 			keep[r] = k
 		}
 	}
 	at := start
 	for k := lo; k < hi; k++ {
-		if k == hi-1 && hi < p.steps && p.o.Mode == Discrete && p.has(p.back[k].keep, at) {
+		if k == hi-1 && hi < p.steps && p.o.Mode == Discrete && p.has(p.keep[k], at) {
 			p.put(keep, at)
 			break // nobody needs the end of the last step
 		}
@@ -305,7 +307,11 @@ func (p *pass[T, A]) end(at live[T]) error {
 
 // undoKept goes back over step k with states from values.
 func (p *pass[T, A]) undoKept(ctx context.Context, k int, values map[diffusion.Reg][]T) error {
-	states, own, err := p.states(ctx, k, values)
+	b, err := p.backStep(k)
+	if err != nil {
+		return err
+	}
+	states, own, err := p.states(ctx, k, &b, values)
 	if err != nil {
 		return err
 	}
@@ -319,12 +325,11 @@ func (p *pass[T, A]) undoKept(ctx context.Context, k int, values map[diffusion.R
 	if own {
 		defer p.freeAll(states)
 	}
-	return p.undo(ctx, k, as)
+	return p.undo(ctx, k, &b, as)
 }
 
 // undo goes back over step k with the states that it needs.
-func (p *pass[T, A]) undo(ctx context.Context, k int, states [][]A) error {
-	b := &p.back[k]
+func (p *pass[T, A]) undo(ctx context.Context, k int, b *backStep, states [][]A) error {
 	env := diffusion.Env[A]{Model: p.side.model, Params: p.g.Params, Buffers: p.side.buffers}
 	if n := len(b.coefficients); n > 0 {
 		env.Dots = make([]float64, n)
@@ -350,8 +355,7 @@ func (p *pass[T, A]) undo(ctx context.Context, k int, states [][]A) error {
 
 // states are the values that the way back over step k needs; own says that they were
 // computed for it.
-func (p *pass[T, A]) states(ctx context.Context, k int, values map[diffusion.Reg][]T) (states [][]T, own bool, err error) {
-	b := &p.back[k]
+func (p *pass[T, A]) states(ctx context.Context, k int, b *backStep, values map[diffusion.Reg][]T) (states [][]T, own bool, err error) {
 	var kept [][]T
 	for _, r := range b.keep {
 		if values[r] == nil {
