@@ -30,7 +30,7 @@ type entry struct {
 // papers (fixture-gaussian-mixture, ...), to what is built of them. Whether a
 // paper can be run is read from here and nowhere else.
 var registry = map[string]entry{
-	"adjoint-dpm":              {nil, adjointdpm.Case},
+	"adjoint-dpm":              {adjointdpm.Experiments, adjointdpm.Case},
 	"dc-solver":                {dcsolver.Experiments, dcsolver.Case},
 	"deis":                     {deis.Experiments, deis.Case},
 	"dpm-solver-pp":            {dpmsolverpp.Experiments, dpmsolverpp.Case},

@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/assay-lab/assay/diffusion"
+	"github.com/assay-lab/assay/diffusion/adjoint"
 )
 
 // An mlp is a network of one hidden layer that predicts noise:
@@ -19,7 +21,7 @@ type mlp struct {
 	Note string `json:"note"`
 }
 
-var _ diffusion.VJPDenoiser[float64] = (*mlp)(nil)
+var _ adjoint.Recorder[float64] = (*mlp)(nil)
 
 func (m *mlp) validate() error {
 	h, d := len(m.W1), len(m.W2)
@@ -94,15 +96,41 @@ func (m *mlp) Denoise(_ context.Context, dst, x []float64, n int, at []diffusion
 	return nil
 }
 
+// Record keeps the hidden layer and the input of every sample, as plain
+// back-propagation does.
+func (m *mlp) Record(ctx context.Context, dst, x []float64, n int, at []diffusion.Level) (adjoint.Pull[float64], int, error) {
+	if err := m.Denoise(ctx, dst, x, n, at); err != nil {
+		return nil, 0, err
+	}
+	x, at = slices.Clone(x), slices.Clone(at)
+	d, width := len(m.W2), len(m.W1)
+	hidden := make([]float64, n*width)
+	for i := range n {
+		m.hidden(hidden[i*width:(i+1)*width], x[i*d:(i+1)*d], at[min(i, len(at)-1)].Lambda)
+	}
+	return func(_ context.Context, gx, a []float64, params []float64, weight float64) error {
+		return m.back(hidden, gx, x, a, n, at, params, weight)
+	}, len(hidden) + len(x), nil
+}
+
 // VJP goes back through the network.
 func (m *mlp) VJP(_ context.Context, gx, x, a []float64, n int, at []diffusion.Level, params []float64, weight float64) error {
+	return m.back(nil, gx, x, a, n, at, params, weight)
+}
+
+// back is VJP; hidden is nil or what Record keeps.
+func (m *mlp) back(hidden, gx, x, a []float64, n int, at []diffusion.Level, params []float64, weight float64) error {
 	if err := m.check(x, n, at); err != nil {
 		return err
 	}
 	d, h, dh := len(m.W2), make([]float64, len(m.W1)), make([]float64, len(m.W1))
 	for i := range n {
 		x, a, gx, lambda := x[i*d:(i+1)*d], a[i*d:(i+1)*d], gx[i*d:(i+1)*d], at[min(i, len(at)-1)].Lambda
-		m.hidden(h, x, lambda)
+		if hidden != nil {
+			h = hidden[i*len(h) : (i+1)*len(h)]
+		} else {
+			m.hidden(h, x, lambda)
+		}
 		clear(dh)
 		clear(gx)
 		for k, row := range m.W2 {
