@@ -15,6 +15,7 @@ type Denoiser struct {
 	weights []float32
 	p       *parameters
 	free    [shard + 1]sync.Pool // of networks for that many images
+	kept    [shard + 1]sync.Pool // of those that keep what the way back needs
 }
 
 func newDenoiser(r Recipe, weights []float32) *Denoiser {
@@ -30,6 +31,21 @@ func (d *Denoiser) Recipe() Recipe { return d.recipe }
 // one label for all images or one for each, or none; −1 asks for the
 // unconditional prediction.
 func (d *Denoiser) Velocity(ctx context.Context, dst, x []float32, n int, at []diffusion.Level, labels []int) error {
+	if err := d.check(dst, x, n, at, labels); err != nil {
+		return err
+	}
+	area := d.recipe.Shape.Size * d.recipe.Shape.Size
+	each((n+shard-1)/shard, func(k int) {
+		if ctx.Err() == nil {
+			i := k * shard
+			d.pass(dst[i*area:], x[i*area:], min(shard, n-i), some(at, i), some(labels, i))
+		}
+	})
+	return ctx.Err()
+}
+
+// check checks the arguments of Velocity.
+func (d *Denoiser) check(dst, x []float32, n int, at []diffusion.Level, labels []int) error {
 	s := d.recipe.Shape
 	area := s.Size * s.Size
 	switch {
@@ -50,13 +66,7 @@ func (d *Denoiser) Velocity(ctx context.Context, dst, x []float32, n int, at []d
 			return fmt.Errorf("mixer: label %d: must be 0 to %d, or -1 for none", l, s.Classes-1)
 		}
 	}
-	each((n+shard-1)/shard, func(k int) {
-		if ctx.Err() == nil {
-			i := k * shard
-			d.pass(dst[i*area:], x[i*area:], min(shard, n-i), some(at, i), some(labels, i))
-		}
-	})
-	return ctx.Err()
+	return nil
 }
 
 // some cuts off the first i elements of a list that has one for every image, and
@@ -77,16 +87,22 @@ func (d *Denoiser) pass(dst, x []float32, n int, at []diffusion.Level, labels []
 		net = s.newNetwork(n, false)
 	}
 	defer d.free[n].Put(net)
-	for i := range n {
-		s.cut(net.x, x[i*area:][:area], i, n)
-		s.timeFeatures(net.time[i*s.Times:][:s.Times], diffusion.Cosine{}.Time(at[min(i, len(at)-1)].Lambda))
-		net.label[i] = s.Classes
-		if len(labels) > 0 && labels[min(i, len(labels)-1)] >= 0 {
-			net.label[i] = labels[min(i, len(labels)-1)]
-		}
-	}
+	net.take(x, at, labels)
 	net.forward(d.p)
 	for i := range n {
 		s.paste(dst[i*area:][:area], net.out, i, n)
+	}
+}
+
+// take fills in the images, their times and labels.
+func (n *network) take(x []float32, at []diffusion.Level, labels []int) {
+	area := n.Size * n.Size
+	for i := range n.n {
+		n.cut(n.x, x[i*area:][:area], i, n.n)
+		n.timeFeatures(n.time[i*n.Times:][:n.Times], diffusion.Cosine{}.Time(at[min(i, len(at)-1)].Lambda))
+		n.label[i] = n.Classes
+		if len(labels) > 0 && labels[min(i, len(labels)-1)] >= 0 {
+			n.label[i] = labels[min(i, len(labels)-1)]
+		}
 	}
 }
