@@ -2,11 +2,11 @@ package adjointdpm
 
 import (
 	"context"
-	"math"
 	"slices"
 
 	"github.com/assay-lab/assay/diffusion"
 	"github.com/assay-lab/assay/diffusion/adjoint"
+	"github.com/assay-lab/assay/diffusion/gmm"
 	"github.com/assay-lab/assay/lab"
 )
 
@@ -88,33 +88,47 @@ func (t task) find(ctx context.Context, r rival, n int) (c []float64, ratio floa
 		}
 		return y, nil
 	}
-	adam := adjoint.Adam{Rate: adamRate}
-	c = make([]float64, len(wanted))
-	first := math.NaN()
-	for i := 0; ; i++ {
-		t.Shift = c
-		p, err := t.problem(finderSteps, diffusion.LogSNR, r.frozen)
-		if err != nil {
-			return nil, 0, err
-		}
-		g, err := adjoint.Solve(ctx, p, solvers[r.solver], loss, r.o)
-		if err != nil {
-			return nil, 0, err
-		}
-		if i == 0 {
-			first = g.Loss
-		}
-		if i == n {
-			return c, g.Loss / first, nil
-		}
-		grad := g.Params[len(g.Params)-len(c):]
-		if r.name == eulerTurned.name {
-			for j := range grad {
-				grad[j] = -grad[j]
-			}
-		}
-		if err := adam.Step(c, grad); err != nil {
-			return nil, 0, err
-		}
+	t.Shift = nil
+	p, err := t.problem(finderSteps, diffusion.LogSNR, false)
+	if err != nil {
+		return nil, 0, err
 	}
+	model := func(shift []float64) (diffusion.VJPDenoiser[float64], error) {
+		m, err := gmm.NewTrainable(&t.Mixture, shift)
+		return shifts{m, r}, err
+	}
+	d, err := adjoint.DescendParams(ctx, p, solvers[r.solver], loss, make([]float64, len(wanted)), model,
+		adjoint.Descent{Iterations: n, Adam: adjoint.Adam{Rate: adamRate}, Gradient: r.o})
+	if err != nil {
+		return nil, 0, err
+	}
+	return d.Params, d.Losses[n] / d.Losses[0], nil
+}
+
+// shifts is a mixture whose parameters are its shift alone, on a rival's way back.
+type shifts struct {
+	*gmm.Trainable
+	r rival
+}
+
+// Params counts the shift.
+func (s shifts) Params() int { return len(wanted) }
+
+// VJP keeps the shift's part.
+func (s shifts) VJP(ctx context.Context, gx, x, a []float64, n int, at []diffusion.Level, params []float64, weight float64) error {
+	all := make([]float64, s.Trainable.Params())
+	if err := s.Trainable.VJP(ctx, gx, x, a, n, at, all, weight); err != nil {
+		return err
+	}
+	for i := range params {
+		v := all[len(all)-len(params)+i]
+		if s.r.name == eulerTurned.name {
+			v = -v
+		}
+		params[i] += v
+	}
+	if s.r.frozen {
+		clear(gx)
+	}
+	return nil
 }
