@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"image/png"
 	"math"
@@ -80,7 +81,7 @@ noise or the embedding that was found.`,
 	flags.IntVar(&f.iterations, "iterations", 30, "`N` steps of Adam")
 	flags.Float64Var(&f.rate, "rate", 0.03, "`RATE` of Adam")
 	flags.Float64Var(&f.clamp, "clamp", 0, "`D`: no number moves further than this; 0 for no bound")
-	flags.StringVar(&f.gradient, "gradient", "discrete", "`KIND`: discrete, exact for the method, or continuous, the\npaper's adjoint ODE")
+	flags.StringVar(&f.gradient, "gradient", "discrete", "`KIND`: discrete (exact for the method), or continuous\n(the paper's adjoint ODE)")
 	flags.StringVar(&f.states, "states", "grid", "`WHERE` states come from: grid, full, recursive or none")
 	flags.StringVar(&f.out, "out", "guided.png", "write the picture into `FILE`; the tensor lies beside it")
 	addModelFlags(flags, &f.model)
@@ -178,8 +179,14 @@ func (c *console) guide(ctx context.Context, f guideFlags) error {
 
 // guideError tells settings that do not go together from failures.
 func guideError(err error) error {
-	if s := err.Error(); strings.Contains(s, "take") || strings.Contains(s, "keep states") || strings.Contains(s, "needs at least") {
+	var far *adjoint.MismatchError
+	if errors.As(err, &far) {
 		return asUsage(err)
+	}
+	for _, advice := range []string{"take the discrete gradient", "take a lower rate", "keep states", "needs at least", "is not defined"} {
+		if strings.Contains(err.Error(), advice) {
+			return asUsage(err)
+		}
 	}
 	return err
 }

@@ -43,6 +43,10 @@ func TestClaims(t *testing.T) {
 			condition(), nil, map[string]string{eulerC.name: eulerTurned.name},
 			map[string]verdicts{"Euler's continuous gradient finds a condition": {lab.Holds, lab.Fails}},
 		},
+		{
+			digits(), map[string]string{"n": "1", "nfe": "3", "iterations": "20"}, map[string]string{through: jacobian},
+			map[string]verdicts{"a trained network is guided to another digit": {lab.Holds, lab.Fails}},
+		},
 	} {
 		honest, crippled := labtest.Run(t, tt.e, tt.set, nil), labtest.Run(t, tt.e, tt.set, tt.cripple)
 		for _, c := range tt.e.Claims {

@@ -12,7 +12,7 @@ import (
 
 // Experiments lists the paper's experiments, the main one first.
 func Experiments() []*lab.Experiment {
-	return []*lab.Experiment{gradients(), memory(), reparametrisation(), condition()}
+	return []*lab.Experiment{gradients(), memory(), reparametrisation(), condition(), digits()}
 }
 
 // A rival is a way to a gradient.
