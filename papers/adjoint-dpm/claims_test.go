@@ -44,8 +44,8 @@ func TestClaims(t *testing.T) {
 			map[string]verdicts{"Euler's continuous gradient finds a condition": {lab.Holds, lab.Fails}},
 		},
 		{
-			digits(), map[string]string{"n": "1", "nfe": "3", "iterations": "20"}, map[string]string{through: jacobian},
-			map[string]verdicts{"a trained network is guided to another digit": {lab.Holds, lab.Fails}},
+			digits(), map[string]string{"n": "1", "nfe": "3", "iterations": "20"}, map[string]string{through: chance},
+			map[string]verdicts{"a trained network is guided to another digit": {lab.HoldsInPart, lab.Fails}},
 		},
 	} {
 		honest, crippled := labtest.Run(t, tt.e, tt.set, nil), labtest.Run(t, tt.e, tt.set, tt.cripple)
