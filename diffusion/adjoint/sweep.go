@@ -79,7 +79,6 @@ type pass[T, A diffusion.Float] struct {
 	side side[T, A]
 	g    *Gradient[T]
 	cot  [][]A // gradients of the registers live after the step last undone
-	dots []float64
 	loss Loss[T]
 }
 
