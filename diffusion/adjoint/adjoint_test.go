@@ -222,6 +222,10 @@ func TestContinuousIsItsOwn(t *testing.T) {
 			t.Errorf("%s: order %.2f, want %g to %g", tt.name, order, tt.lo, tt.hi)
 		}
 	}
+	fine := solve(t, problem(t, 80, 4), rk4, adjoint.Options{Mode: adjoint.Continuous})
+	if d := distance(fine.Params, truth.Params); d > 1e-4 {
+		t.Errorf("the continuous gradient of the parameters is off by %g", d)
+	}
 	p := problem(t, 20, 4)
 	a, b := solve(t, p, euler, adjoint.Options{}), solve(t, p, euler, adjoint.Options{Mode: adjoint.Continuous})
 	if d := distance(b.Start, a.Start); d < .1 {
