@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"runtime"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/assay-lab/assay/diffusion"
@@ -418,77 +416,6 @@ func TestGuidance(t *testing.T) {
 	}
 }
 
-// bell is a Gaussian's noise prediction on states of any size, which allocates
-// nothing and notes the heap.
-type bell struct {
-	peak  *uint64
-	every int // how many calls pass between notes
-	calls *int
-}
-
-func (b bell) gain(l diffusion.Level) float64 {
-	return l.Sigma / (.25*l.Alpha*l.Alpha + l.Sigma*l.Sigma)
-}
-
-func (b bell) Predicts() diffusion.Prediction { return diffusion.Noise }
-func (b bell) Params() int                    { return 0 }
-
-func (b bell) Denoise(_ context.Context, dst, x []float64, _ int, at []diffusion.Level) error {
-	k := b.gain(at[0])
-	for i, v := range x {
-		dst[i] = k * v
-	}
-	if *b.calls++; *b.calls%b.every != 0 {
-		return nil
-	}
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	*b.peak = max(*b.peak, m.HeapAlloc)
-	return nil
-}
-
-func (b bell) VJP(ctx context.Context, gx, _, a []float64, n int, at []diffusion.Level, _ []float64, _ float64) error {
-	return b.Denoise(ctx, gx, a, n, at)
-}
-
-// TestHeap measures what the garbage collector sees: kept states are N + 2 at most
-// beyond the four of one evaluation with its product (state, prediction, gradient
-// before and behind); without kept states the memory is the same for 10 and for 200
-// steps. The counted figure agrees.
-func TestHeap(t *testing.T) {
-	const size = 1 << 16
-	x := make([]float64, size)
-	for i := range x {
-		x[i] = math.Sin(float64(i))
-	}
-	// in states
-	heap := func(steps int, m diffusion.Method, o adjoint.Options) (measured, counted float64) {
-		runtime.GC()
-		var before runtime.MemStats
-		runtime.ReadMemStats(&before)
-		var peak uint64
-		g := solve(t, diffusion.Problem[float64]{Model: bell{&peak, (1 + steps/6) | 1, new(int)}, N: 1, X: x, Grid: diffusion.Grid{Schedule: diffusion.VPLinear{}, Steps: steps, End: .01, Start: 1}}, m, o)
-		return float64(peak-before.HeapAlloc) / (8 * size), float64(g.Bytes) / (8 * size)
-	}
-	for _, mode := range []adjoint.Mode{adjoint.Discrete, adjoint.Continuous} {
-		for _, n := range []int{10, 40} {
-			measured, counted := heap(n, euler, adjoint.Options{Mode: mode})
-			if most := float64(n + 2 + 4); measured > most || counted > most || measured > counted+.2 {
-				t.Errorf("%v, %d steps: %.2f states on the heap, %.2f counted, want %g at most", mode, n, measured, counted, most)
-			}
-		}
-		for _, m := range []diffusion.Method{euler, rk4} {
-			o := adjoint.Options{Mode: mode, Checkpoint: adjoint.None, Tolerance: math.MaxFloat64}
-			few, _ := heap(10, m, o)
-			many, _ := heap(200, m, o)
-			if math.Abs(many-few) > .1*few {
-				t.Errorf("%v without states, %T: %.2f states with 10 steps, %.2f with 200", mode, m, few, many)
-			}
-		}
-	}
-}
-
 func TestOnStep(t *testing.T) {
 	for _, check := range []adjoint.Checkpoint{adjoint.GridStates, adjoint.Recursive, adjoint.None} {
 		p := problem(t, 7, 1)
@@ -499,85 +426,6 @@ func TestOnStep(t *testing.T) {
 			t.Errorf("%v: told of steps %v", check, told)
 		}
 	}
-}
-
-func TestErrors(t *testing.T) {
-	clip, err := diffusion.StaticThreshold[float64](1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	plain, err := gmm.Model[float64](mixture, diffusion.Noise)
-	if err != nil {
-		t.Fatal(err)
-	}
-	type setting struct {
-		p    diffusion.Problem[float64]
-		m    diffusion.Method
-		o    adjoint.Options
-		loss adjoint.Loss[float64]
-	}
-	cancelled, cancel := context.WithCancel(context.Background())
-	cancel()
-	for _, tt := range []struct {
-		name   string
-		change func(*setting)
-		want   string
-	}{
-		{"no model", func(s *setting) { s.p.Model = nil }, "no model"},
-		{"no method", func(s *setting) { s.m = nil }, "no method"},
-		{"no loss", func(s *setting) { s.loss = nil }, "no loss"},
-		{"model without gradient", func(s *setting) { s.p.Model = plain }, "VJPDenoiser"},
-		{"clipping", func(s *setting) { s.p.Hook = clip }, "thresholding or clipping"},
-		{"unknown mode", func(s *setting) { s.o.Mode = 7 }, "mode 7"},
-		{"unknown checkpoint", func(s *setting) { s.o.Checkpoint = 9 }, "checkpoint 9"},
-		{"one part", func(s *setting) { s.o.Parts = 1 }, "at least 2"},
-		{"negative tolerance", func(s *setting) { s.o.Tolerance = -1 }, "tolerance = -1"},
-		{"coefficients of the continuous gradient", func(s *setting) { s.o.Mode, s.o.Coefficients = adjoint.Continuous, true }, "discrete"},
-		{"coefficients without states", func(s *setting) { s.o.Checkpoint, s.o.Coefficients = adjoint.None, true }, "kept states"},
-		{"continuous and stochastic", func(s *setting) { s.m, s.o.Mode = diffusion.DDIM{Eta: 1}, adjoint.Continuous }, "stochastic"},
-		{"no states and stochastic", func(s *setting) { s.m, s.o.Checkpoint = diffusion.DDIM{Eta: 1}, adjoint.None }, "stochastic"},
-		{"no states and a state off the grid", func(s *setting) { s.m, s.p.Grid.Steps, s.o.Checkpoint = diffusion.UniPC{}, 5, adjoint.None }, "keep states"},
-		{"continuous from σ = 0", func(s *setting) { s.p.Grid.ToZero, s.o.Mode = true, adjoint.Continuous }, "σ = 0"},
-		{"no states from σ = 0", func(s *setting) { s.p.Grid.ToZero, s.o.Checkpoint = true, adjoint.None }, "σ = 0"},
-		{"an implicit tableau", func(s *setting) {
-			s.o.Mode, s.o.Solver = adjoint.Continuous, diffusion.Tableau{Name: "implicit", A: [][]float64{{1}}, B: []float64{1}, C: []float64{1}}
-		}, "explicit"},
-		{"a time given twice", func(s *setting) {
-			s.p.Grid.Steps, s.p.Grid.Spacing = 2, diffusion.Explicit(1, .01, .01)
-		}, "strictly in one direction"},
-		{"samples of unequal size", func(s *setting) { s.p.X = s.p.X[:3] }, "3 numbers for 2 samples"},
-		{"no samples", func(s *setting) { s.p.X = nil }, "0 numbers"},
-		{"a loss that fails", func(s *setting) {
-			s.loss = func([]float64, int, []float64) (float64, error) { return 0, errors.New("no such class") }
-		}, "loss: no such class"},
-		{"a loss that is NaN", func(s *setting) {
-			s.loss = func([]float64, int, []float64) (float64, error) { return math.NaN(), nil }
-		}, "the loss is NaN"},
-		{"a gradient that is NaN", func(s *setting) {
-			s.loss = func(_ []float64, _ int, g []float64) (float64, error) { g[3] = math.NaN(); return 0, nil }
-		}, "the loss's gradient is NaN for sample 1"},
-		{"a Jacobian that overflows", func(s *setting) { s.p.Model = explosive{trainable(t, nil)} }, "step 2, t = 0.02: the gradient is"},
-	} {
-		s := setting{problem(t, 2, 2), euler, adjoint.Options{}, half[float64]}
-		if tt.name == "a Jacobian that overflows" {
-			s.p.Grid.Spacing = diffusion.Explicit(1, .02, .01)
-		}
-		tt.change(&s)
-		if _, err := adjoint.Solve(context.Background(), s.p, s.m, s.loss, s.o); err == nil || !strings.Contains(err.Error(), tt.want) {
-			t.Errorf("%s: error %v, want one with %q", tt.name, err, tt.want)
-		}
-	}
-	if _, err := adjoint.Solve(cancelled, problem(t, 3, 1), euler, half[float64], adjoint.Options{}); !errors.Is(err, context.Canceled) {
-		t.Errorf("cancelled: %v", err)
-	}
-}
-
-// explosive has a Jacobian without bound.
-type explosive struct{ *gmm.Trainable }
-
-func (explosive) VJP(_ context.Context, gx, _, _ []float64, _ int, _ []diffusion.Level, _ []float64, _ float64) error {
-	gx[0] = math.Inf(1)
-	return nil
 }
 
 // Example finds how the first sample's distance to a point changes with its noise.
