@@ -184,6 +184,22 @@ type Tableau struct {
 	B, C []float64   // weights and nodes of the stages
 }
 
+// Validate reports what is wrong with a tableau.
+func (t Tableau) Validate() error {
+	if len(t.B) == 0 || len(t.A) != len(t.B) || len(t.C) != len(t.B) {
+		return fmt.Errorf("diffusion: tableau %q has %d rows, %d weights and %d nodes: want as many of each", t.Name, len(t.A), len(t.B), len(t.C))
+	}
+	for i, row := range t.A {
+		if len(row) > i {
+			return fmt.Errorf("diffusion: tableau %q: row %d has %d entries: an explicit method has at most %[2]d", t.Name, i, len(row))
+		}
+	}
+	if t.C[0] != 0 {
+		return fmt.Errorf("diffusion: tableau %q: node 0 is %g: an explicit method starts at 0", t.Name, t.C[0])
+	}
+	return nil
+}
+
 // Tableaux are the methods that the authors' code names.
 var Tableaux = []Tableau{
 	{"1euler", [][]float64{{}}, []float64{1}, []float64{0}},
@@ -213,13 +229,7 @@ func (m RhoRK) tableau() (Tableau, error) {
 	if tab.B == nil {
 		tab = Tableaux[1]
 	}
-	if len(tab.A) != len(tab.B) || len(tab.C) != len(tab.B) {
-		return tab, fmt.Errorf("diffusion: tableau %q has %d rows, %d weights and %d nodes: want as many of each", tab.Name, len(tab.A), len(tab.B), len(tab.C))
-	}
-	if tab.C[0] != 0 {
-		return tab, fmt.Errorf("diffusion: tableau %q starts at node %g: an explicit method starts at 0", tab.Name, tab.C[0])
-	}
-	return tab, nil
+	return tab, tab.Validate()
 }
 
 // Trace writes the method down. The step to σ = 0 is Euler's.

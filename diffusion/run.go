@@ -14,6 +14,12 @@ type Env[T Float] struct {
 	Noise  NoiseSource         // for tapes that draw noise
 	Hook   Hook[T]             // for tapes traced with one
 	OnStep func(Step[T]) error // called after every step; an error stops the run
+
+	// For transposed tapes, see [Tape.Transpose]:
+	Params []float64 // the gradient of the model's parameters is added to it; nil: not wanted
+	Dots   []float64 // where products go
+	// Buffers lends the registers; nil: they are allocated afresh.
+	Buffers *Buffers[T]
 }
 
 // A Hook changes data predictions in place: n samples of len(x0)/n numbers.
@@ -35,7 +41,7 @@ func Run[T Float](ctx context.Context, tp *Tape, e Env[T], n int, inputs ...[]T)
 	}
 	x := &executor[T]{tp: tp, env: e, n: n, buf: make([][]T, tp.slots)}
 	for i := range x.buf {
-		x.buf[i] = make([]T, size)
+		x.buf[i] = e.Buffers.Get(size)
 	}
 	if tp.lattice > 0 {
 		x.states = tp.states()
@@ -57,7 +63,24 @@ func Run[T Float](ctx context.Context, tp *Tape, e Env[T], n int, inputs ...[]T)
 	for _, r := range tp.Outputs {
 		outputs = append(outputs, x.reg(r))
 	}
+	x.giveBack()
 	return outputs, nil
+}
+
+// giveBack returns the buffers that hold no output.
+func (x *executor[T]) giveBack() {
+	if x.env.Buffers == nil {
+		return
+	}
+	given := make([]bool, len(x.buf))
+	for _, r := range x.tp.Outputs {
+		given[x.tp.slot[r]] = true
+	}
+	for i, b := range x.buf {
+		if !given[i] {
+			x.env.Buffers.Put(b)
+		}
+	}
 }
 
 func checkRun[T Float](tp *Tape, e Env[T], n int, inputs [][]T) (size int, err error) {
@@ -70,6 +93,10 @@ func checkRun[T Float](tp *Tape, e Env[T], n int, inputs [][]T) (size int, err e
 		return 0, fmt.Errorf("diffusion: %d samples: at least 1 is needed", n)
 	case len(inputs) != len(tp.Inputs):
 		return 0, fmt.Errorf("diffusion: %d inputs: the tape takes %d", len(inputs), len(tp.Inputs))
+	case e.Model == nil && tp.VJPs() > 0:
+		return 0, errors.New("diffusion: no model")
+	case len(e.Dots) != tp.count(OpDot):
+		return 0, fmt.Errorf("diffusion: room for %d products: the tape gives %d", len(e.Dots), tp.count(OpDot))
 	case e.Noise == nil && tp.has(OpDraw):
 		return 0, errors.New("diffusion: the method is stochastic: it needs a noise source")
 	case e.Hook == nil && tp.has(OpHook):
@@ -146,17 +173,18 @@ func (x *executor[T]) run(ctx context.Context) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			levels := in.Levels
-			if levels == nil {
-				x.level[0] = in.Level
-				levels = x.level[:]
-			}
-			if err := denoisePart(ctx, x.env.Model, in.Part, dst, x.reg(in.Src), x.n, levels); err != nil {
+			if err := denoisePart(ctx, x.env.Model, in.Part, dst, x.reg(in.Src), x.n, x.levels(in)); err != nil {
 				return fmt.Errorf("diffusion: step %d, t = %g: %w", step+1, in.Level.T, err)
 			}
 			if i := kern.NotFinite(dst); i >= 0 {
 				return &DivergedError{Step: step + 1, T: in.Level.T, Value: float64(dst[i]), Sample: i / (len(dst) / x.n)}
 			}
+		case OpVJP:
+			if err := x.vjp(ctx, dst, in); err != nil {
+				return err
+			}
+		case OpDot:
+			x.dot(in)
 		case OpDraw:
 			if err := x.fill(dst, in.Draw); err != nil {
 				return fmt.Errorf("diffusion: step %d: %w", step+1, err)
@@ -173,6 +201,15 @@ func (x *executor[T]) run(ctx context.Context) error {
 		}
 	}
 	return x.showSteps(&step, len(x.tp.Code))
+}
+
+// levels are those of an instruction.
+func (x *executor[T]) levels(in *Instr) []Level {
+	if in.Levels != nil {
+		return in.Levels
+	}
+	x.level[0] = in.Level
+	return x.level[:]
 }
 
 // showSteps tells OnStep of the steps that are over at pc.

@@ -50,7 +50,8 @@ func (in *Instr) join(i int, axis Axis, tp *Tape, k, length int) error {
 		return fmt.Errorf("the tape has %d instructions, the first one %d", len(tp.Code), length)
 	}
 	other := &tp.Code[k]
-	if other.Op != in.Op || other.Dst != in.Dst || other.Src != in.Src || other.Part != in.Part || len(other.Terms) != len(in.Terms) || other.Draw != in.Draw {
+	if other.Op != in.Op || other.Dst != in.Dst || other.Src != in.Src || other.Part != in.Part || len(other.Terms) != len(in.Terms) || other.Draw != in.Draw ||
+		other.Arg != in.Arg || other.Weight != in.Weight {
 		return fmt.Errorf("%v differs from the first tape's %v", other.Op, in.Op)
 	}
 	for j, t := range other.Terms {
@@ -60,7 +61,7 @@ func (in *Instr) join(i int, axis Axis, tp *Tape, k, length int) error {
 		in.Cs[j][i] = t.C
 	}
 	switch {
-	case in.Op != OpEval && in.Op != OpHook:
+	case in.Op != OpEval && in.Op != OpHook && in.Op != OpVJP:
 	case axis == Samples:
 		in.Levels = append(in.Levels, other.Level)
 	case other.Level != in.Level:

@@ -11,20 +11,27 @@ const (
 	OpDraw               // Dst ~ N(0, I), the draw with number Draw
 	OpHook               // Dst = hook(Src) at Level
 	OpLangevin           // Dst = Terms[0] + h·Terms[1] + √(2h)·Terms[2], h from norms: see [Langevin]
+	OpVJP                // Dst = Jᵀ·Arg, J the model's Jacobian at Src and Level: see [Tape.Transpose]
+	OpDot                // the product number Draw is Weight·(Src·Arg)
 )
 
-func (o Op) String() string { return [...]string{"eval", "comb", "draw", "hook", "langevin"}[o] }
+func (o Op) String() string {
+	return [...]string{"eval", "comb", "draw", "hook", "langevin", "vjp", "dot"}[o]
+}
 
 // An Instr is one instruction of a tape.
 type Instr struct {
 	Op    Op
 	Dst   Reg
-	Src   Reg    // of OpEval and OpHook
+	Src   Reg    // of OpEval, OpHook, OpVJP and OpDot
 	Terms []Term // of OpComb and OpLangevin
-	Level Level  // of OpEval and OpHook
+	Level Level  // of OpEval, OpHook and OpVJP
 	Part  Part   // of OpEval: which part of a guided model
-	Draw  int    // of OpDraw
+	Draw  int    // of OpDraw and OpDot
 	Each  bool   // of OpLangevin: h of every sample's own norms
+
+	Arg    Reg     // of OpVJP and OpDot: a cotangent
+	Weight float64 // of OpVJP (that of the parameters' gradient) and OpDot
 
 	// In a stacked tape, the coefficients of every term and the levels, one a tape.
 	Cs     [][]float64
@@ -36,6 +43,9 @@ func (in *Instr) reads(f func(Reg)) {
 	switch in.Op {
 	case OpEval, OpHook:
 		f(in.Src)
+	case OpVJP, OpDot:
+		f(in.Src)
+		f(in.Arg)
 	case OpComb, OpLangevin:
 		for _, t := range in.Terms {
 			f(t.R)
@@ -71,10 +81,13 @@ type Tape struct {
 }
 
 // NFE is the number of evaluations of the model.
-func (tp *Tape) NFE() int {
+func (tp *Tape) NFE() int { return tp.count(OpEval) }
+
+// count is how many instructions do that.
+func (tp *Tape) count(op Op) int {
 	n := 0
 	for i := range tp.Code {
-		if tp.Code[i].Op == OpEval {
+		if tp.Code[i].Op == op {
 			n++
 		}
 	}
@@ -99,15 +112,8 @@ func (tp *Tape) Times() []float64 {
 	return ts
 }
 
-// stochastic says whether the tape draws noise, and hooked whether it calls a hook.
-func (tp *Tape) has(op Op) bool {
-	for i := range tp.Code {
-		if tp.Code[i].Op == op {
-			return true
-		}
-	}
-	return false
-}
+// has says whether an instruction does that.
+func (tp *Tape) has(op Op) bool { return tp.count(op) > 0 }
 
 // Slice cuts out steps k to m (counted from 0, m excluded) as a tape of its own.
 // Its inputs are the registers live before step k and its outputs those live
@@ -174,7 +180,7 @@ func (tp *Tape) finish() {
 	keep := make([]bool, len(tp.Code))
 	for i := len(tp.Code) - 1; i >= 0; i-- {
 		in := &tp.Code[i]
-		if keep[i] = needed[in.Dst] || in.Op == OpEval || in.Op == OpDraw; keep[i] {
+		if keep[i] = needed[in.Dst] || in.Op != OpComb && in.Op != OpHook; keep[i] {
 			in.reads(func(r Reg) { needed[r] = true })
 		}
 	}
@@ -238,10 +244,14 @@ func (tp *Tape) allocate() {
 				last[r] = never // a register can be read twice
 			}
 		}
-		if in.Op == OpComb {
+		switch in.Op {
+		case OpComb:
 			in.reads(release)
 			take(in.Dst)
-		} else {
+		case OpDot: // writes no register
+			in.reads(release)
+			continue
+		default:
 			take(in.Dst)
 			in.reads(release)
 		}

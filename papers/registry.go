@@ -5,6 +5,7 @@ import (
 
 	"github.com/assay-lab/assay/lab"
 	"github.com/assay-lab/assay/lab/conform"
+	adjointdpm "github.com/assay-lab/assay/papers/adjoint-dpm"
 	"github.com/assay-lab/assay/papers/bdia"
 	dcsolver "github.com/assay-lab/assay/papers/dc-solver"
 	"github.com/assay-lab/assay/papers/deis"
@@ -36,6 +37,7 @@ type entry struct {
 // paper can be run is read from here and nowhere else.
 var registry = map[string]entry{
 	"bdia":                     {bdia.Experiments, bdia.Case},
+	"adjoint-dpm":              {adjointdpm.Experiments, adjointdpm.Case},
 	"dc-solver":                {dcsolver.Experiments, dcsolver.Case},
 	"deis":                     {deis.Experiments, deis.Case},
 	"dmcmc":                    {dmcmc.Experiments, dmcmc.Case},

@@ -107,7 +107,7 @@ quality over cost, and says whether the paper's claim holds.`,
 	}{
 		{"Papers", []*cobra.Command{c.papersCommand(), c.showCommand(), c.verifyCommand()}},
 		{"Experiments", []*cobra.Command{c.runCommand(), c.serveCommand(), c.runsCommand(), c.exportCommand(), c.workerCommand()}},
-		{"Models", []*cobra.Command{c.sampleCommand(), c.restoreCommand(), c.editCommand(), c.compareCommand(), c.stabilityCommand(), c.searchCommand(), c.statisticsCommand(), c.trainCommand(), c.quantizeCommand()}},
+		{"Models", []*cobra.Command{c.sampleCommand(), c.restoreCommand(), c.editCommand(), c.compareCommand(), c.guideCommand(), c.stabilityCommand(), c.searchCommand(), c.statisticsCommand(), c.trainCommand(), c.quantizeCommand()}},
 		{"Data", []*cobra.Command{c.fitCommand()}},
 	} {
 		root.AddGroup(&cobra.Group{ID: g.title, Title: g.title})

@@ -245,12 +245,18 @@ func predict[T diffusion.Float](p *posterior, dst, x []T, want diffusion.Predict
 // (x − αμ_k)/v_k and ū = Σ r_k u_k it is
 // σ·[(Σ r_k/v_k)·p − Σ r_k u_k (u_k·p) + ū (ū·p)].
 func (m *Mixture) JVP(at diffusion.Level, x, p []float64) []float64 {
-	post := m.posterior(at)
+	dst := make([]float64, len(x))
+	m.posterior(at).jacobian(dst, x, p)
+	return dst
+}
+
+// jacobian writes the noise prediction's Jacobian at x times p.
+func (post *posterior) jacobian(dst, x, p []float64) {
 	responsibilities(post, x)
 	d := len(x)
 	var trace, meanDot float64
-	mean, dst := make([]float64, d), make([]float64, d)
-	u := make([]float64, d)
+	mean, u := make([]float64, d), make([]float64, d)
+	clear(dst)
 	for k, r := range post.r {
 		var dot float64
 		for i := range x {
@@ -265,9 +271,8 @@ func (m *Mixture) JVP(at diffusion.Level, x, p []float64) []float64 {
 		}
 	}
 	for i := range dst {
-		dst[i] = at.Sigma * (trace*p[i] + dst[i] + mean[i]*meanDot)
+		dst[i] = post.at.Sigma * (trace*p[i] + dst[i] + mean[i]*meanDot)
 	}
-	return dst
 }
 
 // Exactly is the mixture's noise prediction with its exact Jacobian.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/assay-lab/assay/diffusion"
+	"github.com/assay-lab/assay/internal/nn/mixer"
 	"github.com/assay-lab/assay/internal/nn/mnist"
 	"github.com/assay-lab/assay/onnx"
 	"gonum.org/v1/gonum/mat"
@@ -19,11 +20,16 @@ func MNIST() (*Model, error) {
 	if err != nil {
 		return nil, fmt.Errorf("mnist: %w", err)
 	}
+	return mixerModel("mnist", d), nil
+}
+
+// mixerModel is a network of package mixer as a model.
+func mixerModel(name string, d *mixer.Denoiser) *Model {
 	s := d.Recipe().Shape
 	return &Model{
-		Name: "mnist", Engine: "built in", Schedule: diffusion.Cosine{}, Predicts: diffusion.Velocity,
-		Shape: []int{1, s.Size, s.Size}, Classes: s.Classes, Null: true, denoise: d.Velocity,
-	}, nil
+		Name: name, Engine: "built in", Schedule: diffusion.Cosine{}, Predicts: diffusion.Velocity,
+		Shape: []int{1, s.Size, s.Size}, Classes: s.Classes, Null: true, denoise: d.Velocity, mixer: d,
+	}
 }
 
 // MNISTONNX is the network of [MNIST] as an ONNX model: inputs sample
@@ -46,6 +52,11 @@ type Classifier interface {
 	// Features gives dim numbers for each image, the activations of the last
 	// hidden layer.
 	Features(ctx context.Context, x []float32, n int) (f []float32, dim int, err error)
+
+	// LogProb gives the logarithm of the probability that each of n images shows the
+	// digit that labels names, one for all or one each, and writes its gradient with
+	// respect to the image to grad [n,28,28], unless that is nil.
+	LogProb(ctx context.Context, x []float32, n int, labels []int, grad []float32) ([]float64, error)
 }
 
 // MNISTClassifier is a classifier trained on the images that [MNIST] has not seen.

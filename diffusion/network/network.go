@@ -12,6 +12,7 @@ import (
 	"math"
 
 	"github.com/assay-lab/assay/diffusion"
+	"github.com/assay-lab/assay/internal/nn/mixer"
 )
 
 // NoLabel is the label of a sample that has none.
@@ -32,7 +33,8 @@ type Model struct {
 	// none is wanted, else has n, NoLabel among them where Null allows it. at has
 	// 1 or n levels. Arguments are checked before.
 	denoise func(ctx context.Context, dst, x []float32, n int, at []diffusion.Level, labels []int) error
-	close   func() error // nil: nothing to free
+	close   func() error    // nil: nothing to free
+	mixer   *mixer.Denoiser // of the shipped network; nil: the network gives no gradient
 }
 
 // Len is the number of values in one sample.

@@ -1,8 +1,6 @@
 package deis
 
 import (
-	"math"
-
 	"github.com/assay-lab/assay/diffusion"
 	"github.com/assay-lab/assay/lab"
 	mixture "github.com/assay-lab/assay/papers/fixture-gaussian-mixture"
@@ -15,7 +13,7 @@ func Experiments() []*lab.Experiment {
 }
 
 var (
-	euler    = mixture.Rival{Name: "Euler on the ODE", Method: rawEuler{}}
+	euler    = mixture.Rival{Name: "Euler on the ODE", Method: mixture.RawEuler{}}
 	score    = mixture.Rival{Name: "exponential Euler, score", Method: scoreEuler{}}
 	ddim     = mixture.Rival{Name: "DDIM", Method: diffusion.PNDM{Order: 1}, Spacing: diffusion.TimeQuadratic}
 	tab1     = mixture.Rival{Name: "tAB1-DEIS", Method: diffusion.DEIS{Order: 1}}
@@ -123,21 +121,6 @@ func orderClaim() lab.Claim {
 	}
 }
 
-// rawEuler is Euler's method on dx/dt = dlog α/dt·(x − ε/σ).
-type rawEuler struct{}
-
-// Spacing is that of DEIS.
-func (rawEuler) Spacing() diffusion.Spacing { return diffusion.TimeQuadratic }
-
-// Trace writes the method down.
-func (rawEuler) Trace(t *diffusion.Tracer, g diffusion.Grid) error {
-	return eulerLike(t, g, func(x, e diffusion.Vec, from, to diffusion.Level) diffusion.Vec {
-		const d = 1e-5 // of the central difference, in λ's favour of smoothness: error d²
-		rate := (math.Log(g.Schedule.At(from.T+d).Alpha) - math.Log(g.Schedule.At(from.T-d).Alpha)) / (2 * d)
-		return x.Add((to.T-from.T)*rate, x.Add(-1/from.Sigma, e))
-	})
-}
-
 // scoreEuler is the exponential integrator with the score −ε/σ held constant over
 // the step: x' = Ψx + (Ψ − 1)·score, Ψ = α'/α.
 type scoreEuler struct{}
@@ -147,21 +130,15 @@ func (scoreEuler) Spacing() diffusion.Spacing { return diffusion.TimeQuadratic }
 
 // Trace writes the method down.
 func (scoreEuler) Trace(t *diffusion.Tracer, g diffusion.Grid) error {
-	return eulerLike(t, g, func(x, e diffusion.Vec, from, to diffusion.Level) diffusion.Vec {
-		psi := to.Alpha / from.Alpha
-		return x.Mul(psi).Add(-(psi-1)/from.Sigma, e)
-	})
-}
-
-// eulerLike is a method of one evaluation a step and no memory.
-func eulerLike(t *diffusion.Tracer, g diffusion.Grid, step func(x, e diffusion.Vec, from, to diffusion.Level) diffusion.Vec) error {
 	ls, err := g.Levels(g.Steps)
 	if err != nil {
 		return err
 	}
 	x := t.Input()
 	for i := range g.Steps {
-		x = t.Step(step(x, t.Eval(x, ls[i], diffusion.Noise), ls[i], ls[i+1]), ls[i+1])
+		from, to := ls[i], ls[i+1]
+		psi := to.Alpha / from.Alpha
+		x = t.Step(x.Mul(psi).Add(-(psi-1)/from.Sigma, t.Eval(x, from, diffusion.Noise)), to)
 	}
 	t.Return(x)
 	return nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync"
 
 	"github.com/assay-lab/assay/internal/nn"
 	"github.com/gomlx/gomlx/core/graph"
@@ -18,6 +19,7 @@ type Classifier struct {
 	weights []float32
 	params  []*tensors.Tensor
 	program *nn.Program // images to features and logits
+	score   func() (*nn.Program, error)
 }
 
 // Load reads a classifier that Save wrote.
@@ -41,6 +43,7 @@ func Load(r io.Reader) (*Classifier, error) {
 		f, logits := forward(in[:len(layout)], in[len(layout)])
 		return []*graph.Node{f, logits}
 	})
+	c.score = sync.OnceValues(newScore)
 	return c, err
 }
 

@@ -19,26 +19,36 @@ func (n *network) newScratch() *scratch {
 		make([]float32, n.n*w), make([]float32, n.n*w), make([]float32, n.n*w), make([]float32, w)}
 }
 
-// backward writes the gradient of all parameters to g, given that of out. The
-// network must have kept its intermediate results.
+// product is dst = A·B, unless dst is nil: a gradient that nobody wants.
+func product(dst []float32, a, b gemm.Matrix) {
+	if dst != nil {
+		gemm.Mul(dst, a, b, false)
+	}
+}
+
+// backward writes the gradient of all parameters to g, given that of out; arrays of
+// g that are nil are left out. d.h then has the gradient of the tokens that the
+// patches became. The network must have kept its intermediate results.
 func (n *network) backward(p, g *parameters, out []float32, d *scratch) {
 	t, w, last := n.tokens(), n.Width, 2*n.Blocks
 	clear(d.h)
 	clear(d.c)
-	gemm.Mul(g.head, transpose(n.norms[last].u, w, t*n.n), matrix(out, t*n.n, n.pixels()), false)
+	product(g.head, transpose(n.norms[last].u, w, t*n.n), matrix(out, t*n.n, n.pixels()))
 	gemm.Mul(d.u, matrix(out, t*n.n, n.pixels()), transpose(p.head, n.pixels(), w), false)
 	n.modulateBack(last, p.headScale, p.headShift, g.headScale, g.headShift, d)
 	for i := n.Blocks - 1; i >= 0; i-- {
 		n.channelBack(2*i+1, p.blocks[i].channel, g.blocks[i].channel, d)
 		n.tokenBack(2*i, p.blocks[i].token, g.blocks[i].token, d)
 	}
-	clear(g.position)
-	for i := range t {
-		for j := range n.n {
-			accumulate(g.position[i*w:][:w], d.h[(i*n.n+j)*w:])
+	if g.position != nil {
+		clear(g.position)
+		for i := range t {
+			for j := range n.n {
+				accumulate(g.position[i*w:][:w], d.h[(i*n.n+j)*w:])
+			}
 		}
 	}
-	gemm.Mul(g.patch, transpose(n.x, n.inputs(), t*n.n), matrix(d.h, t*n.n, w), false)
+	product(g.patch, transpose(n.x, n.inputs(), t*n.n), matrix(d.h, t*n.n, w))
 	n.conditionBack(p, g, d)
 }
 
@@ -48,10 +58,10 @@ func (n *network) channelBack(i int, p, g branchParameters, d *scratch) {
 	rows, w, hidden := n.tokens()*n.n, n.Width, n.Hidden
 	k, u := n.gate(i, rows*hidden), n.norms[i].u
 	ab, y := d.ab[:2*rows*hidden], d.y[:rows*hidden]
-	gemm.Mul(g.out, transpose(k.y, hidden, rows), matrix(d.h, rows, w), false)
+	product(g.out, transpose(k.y, hidden, rows), matrix(d.h, rows, w))
 	gemm.Mul(y, matrix(d.h, rows, w), transpose(p.out, w, hidden), false)
 	k.multiplyBack(ab, y, rows)
-	gemm.Mul(g.in, transpose(u, w, rows), matrix(ab, rows, 2*hidden), false)
+	product(g.in, transpose(u, w, rows), matrix(ab, rows, 2*hidden))
 	gemm.Mul(d.u, matrix(ab, rows, 2*hidden), transpose(p.in, 2*hidden, w), false)
 	n.modulateBack(i, p.scale, p.shift, g.scale, g.shift, d)
 }
@@ -61,10 +71,10 @@ func (n *network) tokenBack(i int, p, g branchParameters, d *scratch) {
 	t, cols, hidden := n.tokens(), n.n*n.Width, n.Tokens
 	k, u := n.gate(i, hidden*cols), n.norms[i].u
 	ab, y := d.ab[:2*hidden*cols], d.y[:hidden*cols]
-	gemm.Mul(g.out, matrix(d.h, t, cols), transpose(k.y, cols, hidden), false)
+	product(g.out, matrix(d.h, t, cols), transpose(k.y, cols, hidden))
 	gemm.Mul(y, transpose(p.out, hidden, t), matrix(d.h, t, cols), false)
 	k.multiplyBack(ab, y, 1)
-	gemm.Mul(g.in, matrix(ab, 2*hidden, cols), transpose(u, cols, t), false)
+	product(g.in, matrix(ab, 2*hidden, cols), transpose(u, cols, t))
 	gemm.Mul(d.u, transpose(p.in, t, 2*hidden), matrix(ab, 2*hidden, cols), false)
 	n.modulateBack(i, p.scale, p.shift, g.scale, g.shift, d)
 }
@@ -79,8 +89,8 @@ func (n *network) modulateBack(i int, scale, shift, gScale, gShift []float32, d 
 		j := k % n.n * w
 		normBack(d.h[k*w:][:w], d.scale[j:][:w], d.shift[j:][:w], d.u[k*w:][:w], m.h[k*w:][:w], m.scale[j:][:w], d.row, r)
 	}
-	gemm.Mul(gScale, transpose(n.c, w, n.n), matrix(d.scale, n.n, w), false)
-	gemm.Mul(gShift, transpose(n.c, w, n.n), matrix(d.shift, n.n, w), false)
+	product(gScale, transpose(n.c, w, n.n), matrix(d.scale, n.n, w))
+	product(gShift, transpose(n.c, w, n.n), matrix(d.shift, n.n, w))
 	gemm.Mul(d.c, matrix(d.scale, n.n, w), transpose(scale, w, w), true)
 	gemm.Mul(d.c, matrix(d.shift, n.n, w), transpose(shift, w, w), true)
 }
@@ -105,14 +115,19 @@ func normBack(dh, dScale, dShift, du, h, scale, dy []float32, r float32) {
 func (n *network) conditionBack(p, g *parameters, d *scratch) {
 	w := n.Width
 	siluBack(d.c, n.pre[1])
-	clear(g.label)
-	for i, l := range n.label {
-		accumulate(g.label[l*w:][:w], d.c[i*w:])
+	if g.label != nil {
+		clear(g.label)
+		for i, l := range n.label {
+			accumulate(g.label[l*w:][:w], d.c[i*w:])
+		}
 	}
-	gemm.Mul(g.timeOut, transpose(n.hid, w, n.n), matrix(d.c, n.n, w), false)
+	if g.timeOut == nil && g.timeIn == nil {
+		return
+	}
+	product(g.timeOut, transpose(n.hid, w, n.n), matrix(d.c, n.n, w))
 	gemm.Mul(d.scale, matrix(d.c, n.n, w), transpose(p.timeOut, w, w), false)
 	siluBack(d.scale, n.pre[0])
-	gemm.Mul(g.timeIn, transpose(n.time, n.Times, n.n), matrix(d.scale, n.n, w), false)
+	product(g.timeIn, transpose(n.time, n.Times, n.n), matrix(d.scale, n.n, w))
 }
 
 // siluBack multiplies d by the derivative of x·sigmoid(x).

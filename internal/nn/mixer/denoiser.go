@@ -15,6 +15,7 @@ type Denoiser struct {
 	weights []float32
 	p       *parameters
 	free    [shard + 1]sync.Pool // of networks for that many images
+	kept    [shard + 1]sync.Pool // of those that keep what the way back needs
 }
 
 func newDenoiser(r Recipe, weights []float32) *Denoiser {
@@ -45,6 +46,21 @@ func (d *Denoiser) Velocity(ctx context.Context, dst, x []float32, n int, at []d
 // velocity checks the arguments of Velocity and runs shards of images.
 func (s Shape) velocity(ctx context.Context, dst, x []float32, n int, at []diffusion.Level, labels []int,
 	pass func(dst, x []float32, n int, at []diffusion.Level, labels []int)) error {
+	if err := s.checkCall(dst, x, n, at, labels); err != nil {
+		return err
+	}
+	area := s.Size * s.Size
+	each((n+shard-1)/shard, func(k int) {
+		if ctx.Err() == nil {
+			i := k * shard
+			pass(dst[i*area:], x[i*area:], min(shard, n-i), some(at, i), some(labels, i))
+		}
+	})
+	return ctx.Err()
+}
+
+// checkCall checks the arguments of Velocity.
+func (s Shape) checkCall(dst, x []float32, n int, at []diffusion.Level, labels []int) error {
 	area := s.Size * s.Size
 	switch {
 	case n < 0 || len(x) != n*area || len(dst) != len(x):
@@ -64,13 +80,7 @@ func (s Shape) velocity(ctx context.Context, dst, x []float32, n int, at []diffu
 			return fmt.Errorf("mixer: label %d: must be 0 to %d, or -1 for none", l, s.Classes-1)
 		}
 	}
-	each((n+shard-1)/shard, func(k int) {
-		if ctx.Err() == nil {
-			i := k * shard
-			pass(dst[i*area:], x[i*area:], min(shard, n-i), some(at, i), some(labels, i))
-		}
-	})
-	return ctx.Err()
+	return nil
 }
 
 // some cuts off the first i elements of a list that has one for every image, and
