@@ -119,6 +119,9 @@ func TestRefuses(t *testing.T) {
 
 // In part: the picture moves further than by DDIM's inversion, see the page.
 func TestEditingClaim(t *testing.T) {
+	if testing.Short() {
+		t.Skip("edits with a network, four times")
+	}
 	e := editing()
 	labtest.Claim(t, e, e.Claims[0].Name, map[string]string{"steps": "20", "n": "4"}, lab.HoldsInPart,
 		map[string]string{bdiaName(0.96): coupling}, lab.Fails)

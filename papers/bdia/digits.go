@@ -102,10 +102,7 @@ func runDigits(ctx context.Context, c lab.Cell) (lab.Outcome, error) {
 		return lab.Outcome{}, err
 	}
 	g := diffusion.Grid{Schedule: m.Schedule, Steps: int(c.Budget)}
-	wide := make([]float64, len(clean))
-	for i, v := range clean {
-		wide[i] = float64(v)
-	}
+	wide := widened(clean)
 	tr, err := newTrip(c.Method, diffusion.Widen(model), g)
 	if err != nil {
 		return lab.Outcome{}, err
@@ -139,6 +136,14 @@ func runDigits(ctx context.Context, c lab.Cell) (lab.Outcome, error) {
 		o.Files = []lab.File{picture}
 	}
 	return o, nil
+}
+
+func widened(x []float32) []float64 {
+	y := make([]float64, len(x))
+	for i, v := range x {
+		y[i] = float64(v)
+	}
+	return y
 }
 
 // changed counts the pixels whose gray level of 8 bits differs.

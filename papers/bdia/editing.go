@@ -3,11 +3,11 @@ package bdia
 import (
 	"context"
 	"fmt"
-	"math"
 
 	"github.com/assay-lab/assay/diffusion"
 	"github.com/assay-lab/assay/diffusion/network"
 	"github.com/assay-lab/assay/lab"
+	mixture "github.com/assay-lab/assay/papers/fixture-gaussian-mixture"
 	"github.com/assay-lab/assay/papers/internal/nets"
 )
 
@@ -20,7 +20,7 @@ func editing() *lab.Experiment {
 		Name:    "bdia/editing",
 		Title:   "Digits made other digits: how often the edit is right",
 		Help:    "Digits that the network has not seen are walked to noise under their own label and made again under another, five further on. A classifier says how often that digit is seen; a further figure is how far the picture moves (root mean square of a pixel, in units of [−1, 1]).",
-		Cost:    lab.Axis{Name: "NFE", Log: true},
+		Cost:    mixture.NFE,
 		Quality: lab.Axis{Name: "edits that are right", Better: lab.Higher},
 		Budget:  "steps",
 		Params: append(nets.Params(),
@@ -83,18 +83,13 @@ func runEditing(ctx context.Context, c lab.Cell) (lab.Outcome, error) {
 		return lab.Outcome{}, err
 	}
 	tr.makes = diffusion.Widen(other)
-	wide := make([]float64, len(clean))
-	for i, v := range clean {
-		wide[i] = float64(v)
-	}
+	wide := widened(clean)
 	_, edited, calls, err := tr.regenerate(ctx, wide, n)
 	if err != nil {
 		return diverged(err)
 	}
-	var moved float64
 	pictures := make([]float32, len(edited))
 	for i, v := range edited {
-		moved += (v - wide[i]) * (v - wide[i])
 		pictures[i] = float32(v)
 	}
 	seen, err := judge.Classify(ctx, pictures, n)
@@ -107,7 +102,7 @@ func runEditing(ctx context.Context, c lab.Cell) (lab.Outcome, error) {
 			right++
 		}
 	}
-	o := lab.Outcome{Cost: float64(calls), Quality: float64(right) / float64(n), Metrics: map[string]float64{distance: math.Sqrt(moved / float64(len(edited)))}}
+	o := lab.Outcome{Cost: float64(calls), Quality: float64(right) / float64(n), Metrics: map[string]float64{distance: mixture.RMS(edited, wide)}}
 	if c.Seed == 0 {
 		picture, err := nets.Picture(m, append(clean[:min(n, 10)*m.Len():min(n, 10)*m.Len()], pictures...), 2*min(n, 10))
 		if err != nil {
