@@ -59,8 +59,7 @@ file. It writes the samples as a picture, and as a tensor beside it.`,
 		Example: `  assay sample --out digits.png
   assay sample --label 7 --guidance 3 --steps 10 --method dpmpp-2m
   assay sample --label all --n 100            one column a class
-  assay sample --n 640 --chains 64            by Markov chains, each denoised from
-                                              where it stands
+  assay sample --n 640 --chains 64            by Markov chains
   assay sample --model my.onnx --predict noise --schedule ddpm-linear`,
 		Args: takes(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {

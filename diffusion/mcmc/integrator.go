@@ -119,10 +119,10 @@ func (g Integrator[T]) tweedie(ctx context.Context, x []T, n int, tau float64) e
 	in, eps := make([]T, len(x)), make([]T, len(x))
 	scale(in, x, at.Alpha)
 	if err := diffusion.AsNoise(g.Model).Denoise(ctx, eps, in, n, []diffusion.Level{at}); err != nil {
-		return fmt.Errorf("Tweedie step: %w", err)
+		return fmt.Errorf("mcmc: the Tweedie step: %w", err)
 	}
 	if i := kern.NotFinite(eps); i >= 0 {
-		return fmt.Errorf("Tweedie step: the model gives %v for chain %d", eps[i], i/(len(x)/n))
+		return fmt.Errorf("mcmc: the Tweedie step: the model gives %v for chain %d", eps[i], i/(len(x)/n))
 	}
 	kern.Axpy(x, T(-tau), eps)
 	return nil
