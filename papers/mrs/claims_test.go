@@ -13,5 +13,6 @@ func TestClaims(t *testing.T) {
 	labtest.Claim(t, convergence(), "10 evaluations do what Euler needs 80 for", n, lab.HoldsInPart, map[string]string{ode2noise.Name: ode1.Name}, lab.Fails)
 	labtest.Claim(t, convergence(), "orders of convergence", n, lab.Holds, map[string]string{ode2.Name: ode1.Name}, lab.HoldsInPart)
 	sde := map[string]string{"n": "1000", "nfe": "5"}
+	labtest.Claim(t, restoration(), "10 evaluations restore as well as 100", map[string]string{"n": "2", "seeds": "1", "nfe": "10,100"}, lab.HoldsInPart, map[string]string{ode2.Name: published.Name}, lab.Fails)
 	labtest.Claim(t, stability(), "the data form is stable where the noise form is not", sde, lab.Holds, map[string]string{sde2.Name: sde1noise.Name}, lab.Fails)
 }

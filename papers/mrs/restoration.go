@@ -25,7 +25,7 @@ const (
 
 func restoration() *lab.Experiment {
 	rivals := []rival{{Name: untouched}, posterior, published, euler, eulerSDE, ode1, ode2, ode2noise, sde2}
-	n := map[lab.Size]string{lab.Quick: "2", lab.Desk: "24", lab.Full: "200"}
+	n := map[lab.Size]string{lab.Quick: "2", lab.Desk: "12", lab.Full: "200"}
 	nfe := map[lab.Size]string{lab.Quick: "10,100", lab.Desk: "5,10,20,50,100", lab.Full: "5,8,10,15,20,30,50,100"}
 	ps := params(n, nfe)
 	ps[2].Default, ps[1].Help = "2", "images a seed"
