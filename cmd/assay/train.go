@@ -57,7 +57,7 @@ func trainees() []trainee {
 				r.Steps, r.Seed, r.Warmup = steps, seed, min(r.Warmup, steps/2)
 				return classifier.Train(ctx, r, set.X, set.Labels, opt)
 			}},
-		{"restorer", "the restorer of blurred, noisy and torn digits: assay restore", mixer.MNISTRestorer.Steps, mixer.MNISTRestorer.Seed, false,
+		{"restorer", "the network of assay restore, for noise, blur and holes", mixer.MNISTRestorer.Steps, mixer.MNISTRestorer.Seed, false,
 			func(ctx context.Context, steps int, seed uint64, opt nn.Options) (saver, error) {
 				set, _, err := mnist.Split()
 				if err != nil {
