@@ -43,15 +43,19 @@ func TestRoundingClaims(t *testing.T) {
 	labtest.Claim(t, rounding(), "the ends need their 8 bits", v, lab.Holds, map[string]string{oneRange: nearest}, lab.Fails)
 }
 
-// TestDigitsClaims: on the shipped network, quickly.
+// TestCriteriaClaim: a criterion that makes no difference is not the best.
+func TestCriteriaClaim(t *testing.T) {
+	none := map[string]string{ways[0].name: "L1", "cosine": "L1", "KL divergence": "L1"}
+	labtest.Claim(t, criteria(), "the mean of |x − x̂|^2.4 is the best criterion", short("4,6,8"), lab.HoldsInPart, none, lab.Fails)
+}
+
+// TestDigitsClaims: on the shipped network, with few candidates for ranges.
 func TestDigitsClaims(t *testing.T) {
 	if testing.Short() {
-		t.Skip("some seconds a cell")
+		t.Skip("some seconds a claim")
 	}
-	v := map[string]string{"bits": "8", "pairs": "64", "steps": "20", "n": "8", "candidates": "10"}
-	labtest.Claim(t, digits(), "one clean time step does not do", v, lab.Holds, map[string]string{"clean": ndtc}, lab.Fails)
-	v["bits"], v["steps"] = "4,6,8", "6"
-	labtest.Claim(t, digits(), "fewer bits, more error", v, lab.Holds, map[string]string{ndtc: "data"}, lab.HoldsInPart)
-	v["bits"] = "8"
+	v := map[string]string{"bits": "8", "pairs": "32", "steps": "6", "n": "8", "candidates": "10"}
 	labtest.Claim(t, digits(), "W8A8 keeps the digits", v, lab.Holds, map[string]string{ndtc: "data"}, lab.Fails)
+	// At this size the clean step's error is 2.6 times NDTC's; plain images are far beyond.
+	labtest.Claim(t, digits(), "one clean time step does not do", v, lab.Fails, map[string]string{"clean": "data"}, lab.Holds)
 }
