@@ -39,9 +39,9 @@ func (c *console) quantizeCommand() *cobra.Command {
 		Long: `quantize stores the weights of a language model or of a diffusion model in few
 bits; a diffusion model's activations too.
 
-Language models: it gives most rows of the weight matrices few bits, and 8 to the
-rows that matter most for the network's loss (MixLLM). It says which rows those
-are, and what the errors are.
+Language models: it gives most rows of the weight matrices few bits, and 8 to
+the rows that matter most for the network's loss (MixLLM). It says which rows
+those are, and what the errors are.
 
 A network is the language model that comes with assay, one that assay train
 tiny-lm has made, or any safetensors file: its matrices [outputs, inputs] are
@@ -54,9 +54,9 @@ tokens, inputs], and the gradients of the loss by its outputs, NAME.grad
 error of their weights; without inputs all are rounded to nearest.
 
 Diffusion models: builtin:mnist, or an ONNX file. It finds the ranges of
-activations on states of the model's own making (PTQ4DM), and writes an ONNX file
-that assay sample, and any other engine, takes in place of the model. Then it
-compares samples from equal noise with those of the model itself.`,
+activations on states of the model's own making (PTQ4DM), and writes an ONNX
+file that assay sample, and any other engine, takes in place of the model. Then
+it compares samples from equal noise with those of the model itself.`,
 		Example: `  assay quantize --bits 4.4
   assay quantize --model weights.safetensors --bits 4.4 --group 64
   assay quantize --model weights.safetensors --calibration seen.safetensors
