@@ -79,16 +79,19 @@ func testTimeShiftOff[T diffusion.Float](t *testing.T) {
 	hosts = append(hosts, diffusion.NamedMethod{Name: "unipc predictor", Method: diffusion.UniPC{NoCorrector: true}},
 		diffusion.NamedMethod{Name: "fon", Method: diffusion.FON{}},
 		diffusion.NamedMethod{Name: "2m denoise", Method: diffusion.DPMSolver{Denoise: true}})
-	tried := 0
+	// Their steps ask the model elsewhere than at the state that they start from.
+	refused := map[string]bool{"unipc": true, "unipc-bh2": true, "unipc-hb": true, "edm-churn": true}
 	for _, h := range hosts {
 		off := diffusion.TimeShift{Host: h.Method}
 		if _, err := diffusion.SolveTimeShift(context.Background(), p, off); err != nil {
-			if u, ok := h.Method.(diffusion.UniPC); !ok || u.NoCorrector || !strings.Contains(err.Error(), "no time to shift") {
+			if !refused[h.Name] || !strings.Contains(err.Error(), "no time to shift") {
 				t.Errorf("%s: %v", h.Name, err)
 			}
 			continue
 		}
-		tried++
+		if refused[h.Name] {
+			t.Errorf("%s can be shifted", h.Name)
+		}
 		want := solve(t, p, h.Method)
 		for name, s := range map[string]diffusion.TimeShift{
 			"zero value":                     off,
@@ -103,9 +106,6 @@ func testTimeShiftOff[T diffusion.Float](t *testing.T) {
 				t.Errorf("%s, %s: %d evaluations, %g of the times shifted; differs from the host", h.Name, name, got.NFE, got.Share())
 			}
 		}
-	}
-	if tried < len(hosts)-2 { // all but UniPC with its corrector
-		t.Errorf("only %d of %d hosts can be shifted", tried, len(hosts))
 	}
 }
 

@@ -58,8 +58,18 @@ func (tp *Tape) Transpose(o TransposeOptions) (*Transposed, error) {
 	if tp.has(OpHook) {
 		return nil, fmt.Errorf("diffusion: the gradient through thresholding or clipping of data predictions is not defined: sample without")
 	}
-	if tp.VJPs() > 0 {
+	switch {
+	case tp.VJPs() > 0:
 		return nil, fmt.Errorf("diffusion: a transposed tape cannot be transposed again")
+	case tp.has(OpLangevin):
+		return nil, fmt.Errorf("diffusion: the step of a Langevin corrector depends on norms: its gradient is not a linear form")
+	case tp.lattice > 0:
+		return nil, fmt.Errorf("diffusion: the tape rounds its states to a lattice of %g: that has no gradient", tp.lattice)
+	}
+	for i := range tp.Code {
+		if tp.Code[i].Part != WholeModel {
+			return nil, fmt.Errorf("diffusion: the tape asks a guided model for its parts: no gradient goes through them")
+		}
 	}
 	if tp.width > 0 {
 		return tp.transposeColumns(o)

@@ -47,6 +47,12 @@ func TestTranspose(t *testing.T) {
 			t.Fatal(err)
 		}
 		tr, err := tp.Transpose(diffusion.TransposeOptions{Coefficients: true})
+		if m.Name == "pc" { // whose steps' length is no linear form
+			if err == nil || !strings.Contains(err.Error(), "Langevin") {
+				t.Errorf("%s: %v", m.Name, err)
+			}
+			continue
+		}
 		if err != nil {
 			t.Fatalf("%s: %v", m.Name, err)
 		}

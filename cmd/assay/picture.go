@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 
@@ -20,7 +21,7 @@ func readPicture(called, name string, to data.Range) (data.Tensor, error) {
 	defer file.Close()
 	t, err := data.ReadPNG(file, to)
 	if err != nil {
-		return data.Tensor{}, usagef("", "%s: %v", called, err)
+		return t, fmt.Errorf("%s: %w", called, err)
 	}
 	return t, nil
 }
