@@ -21,16 +21,15 @@ func (o Op) String() string {
 
 // An Instr is one instruction of a tape.
 type Instr struct {
-	Op    Op
-	Dst   Reg
-	Src   Reg    // of OpEval, OpHook, OpVJP and OpDot
-	Terms []Term // of OpComb and OpLangevin
-	Level Level  // of OpEval, OpHook and OpVJP
-	Part  Part   // of OpEval: which part of a guided model
-	Draw  int    // of OpDraw and OpDot
-	Each  bool   // of OpLangevin: h of every sample's own norms
-
+	Op     Op
+	Part   Part // of OpEval: which part of a guided model
+	Each   bool // of OpLangevin: h of every sample's own norms
+	Dst    Reg
+	Src    Reg     // of OpEval, OpHook, OpVJP and OpDot
 	Arg    Reg     // of OpVJP and OpDot: a cotangent
+	Terms  []Term  // of OpComb and OpLangevin
+	Level  Level   // of OpEval, OpHook and OpVJP
+	Draw   int     // of OpDraw and OpDot
 	Weight float64 // of OpVJP (that of the parameters' gradient) and OpDot
 
 	// In a stacked tape, the coefficients of every term and the levels, one a tape.

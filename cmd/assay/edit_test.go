@@ -110,7 +110,6 @@ func TestEditRefuses(t *testing.T) {
 		{"--image in.png --from-label 3", "--to-label is missing"},
 		{"--image big.png" + labels, "32×30 pixels, gray (1 channel): mnist takes pictures of 28×28 pixels, gray (1 channel)"},
 		{"--image color.png" + labels, "28×28 pixels, in color (3 channels): mnist takes"},
-		{"--image text.png" + labels, "text.png"},
 		{"--image none.png" + labels, "none.png: no such file"},
 		{"--image mnist:10000" + labels, "mnist:0 to mnist:9999"},
 		{"--image in.png --from-label 3 --to-label 10", "--to-label 10: must be from 0 to 9"},
@@ -131,5 +130,8 @@ func TestEditRefuses(t *testing.T) {
 		if r.status != statusUsage || !strings.Contains(r.stderr, tt.want) || r.stdout != "" {
 			t.Errorf("%s: status %d, want %d and %q\n%s", tt.args, r.status, statusUsage, tt.want, r.stderr)
 		}
+	}
+	if r := d.assay("edit", "--image", "text.png", "--from-label", "3", "--to-label", "8"); r.status != statusFailed || !strings.Contains(r.stderr, "text.png") {
+		t.Errorf("a damaged picture: status %d\n%s", r.status, r.stderr)
 	}
 }

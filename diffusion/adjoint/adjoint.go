@@ -52,7 +52,8 @@ const (
 	Recursive
 	// None keeps nothing: the same method integrates from the final state back to
 	// noise. Memory does not depend on the number of steps, but the states drift
-	// away from those of the run; see [MismatchError].
+	// away from those of the run; see [MismatchError]. Those of [diffusion.BDIA] do not:
+	// its inverse retraces them to rounding, so the gradient is exact.
 	None
 )
 

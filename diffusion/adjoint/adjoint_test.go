@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/assay-lab/assay/diffusion"
@@ -269,6 +270,36 @@ func TestNone(t *testing.T) {
 	g, err := adjoint.Solve(context.Background(), p, euler, half[float64], adjoint.Options{Checkpoint: adjoint.None})
 	if !errors.As(err, &far) || g == nil || g.Mismatch != far.Mismatch || !(far.Mismatch > 1e-3) {
 		t.Errorf("10 steps of Euler without states: %v", err)
+	}
+}
+
+// TestNoneOfBDIA: what can be inverted gives the exact gradient without kept states,
+// in the same memory for any number of steps; what cannot is refused.
+func TestNoneOfBDIA(t *testing.T) {
+	for _, gamma := range []float64{1, .96} {
+		m := diffusion.BDIA{Gamma: gamma}
+		var bytes []int
+		for _, steps := range []int{1, 2, 20, 60} {
+			p := problem(t, steps, 4)
+			kept := solve(t, p, m, adjoint.Options{})
+			g := solve(t, p, m, adjoint.Options{Checkpoint: adjoint.None})
+			if d := distance(g.Start, kept.Start); d > 1e-9 || g.Mismatch > 1e-11 { // rounding, grown by γ⁻⁶⁰
+				t.Errorf("γ = %g, %d steps: the gradient is off by %.2g, the start by %.2g", gamma, steps, d, g.Mismatch)
+			}
+			for i := range g.Params {
+				if math.Abs(g.Params[i]-kept.Params[i]) > 1e-9*(1+math.Abs(kept.Params[i])) {
+					t.Errorf("γ = %g, %d steps: parameter %d: %g, want %g", gamma, steps, i, g.Params[i], kept.Params[i])
+				}
+			}
+			bytes = append(bytes, g.Bytes)
+		}
+		if bytes[2] != bytes[3] {
+			t.Errorf("γ = %g: %v bytes with 20 and 60 steps", gamma, bytes[2:])
+		}
+	}
+	_, err := adjoint.Solve(context.Background(), problem(t, 100, 4), diffusion.BDIA{Gamma: .5}, half[float64], adjoint.Options{Checkpoint: adjoint.None})
+	if err == nil || !strings.Contains(err.Error(), "beyond the tolerance") {
+		t.Errorf("γ = 0.5: %v", err)
 	}
 }
 

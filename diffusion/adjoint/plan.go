@@ -58,8 +58,26 @@ func (s *sweep[T]) plan(m diffusion.Method) (err error) {
 			return err
 		}
 	}
+	if b, ok := m.(diffusion.BDIA); ok {
+		s.inverse, err = s.inverted(b)
+		return err
+	}
 	s.reverse, err = s.reversed(m)
 	return err
+}
+
+// inverted solves the sampler's tape for its start: BDIA's states can be retraced to
+// rounding.
+func (s *sweep[T]) inverted(m diffusion.BDIA) (*diffusion.Inverse, error) {
+	pair, err := s.tape.WithPair()
+	if err != nil {
+		return nil, err
+	}
+	inv, err := pair.Invert(diffusion.Accuracy{Unit: diffusion.Unit[T](), Tolerance: s.o.Tolerance})
+	if err != nil {
+		return nil, fmt.Errorf("adjoint: no way back without kept states: %w", err)
+	}
+	return inv, nil
 }
 
 // backStep compiles the way back over step k.

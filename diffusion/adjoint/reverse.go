@@ -3,6 +3,7 @@ package adjoint
 import (
 	"context"
 	"math"
+	"slices"
 
 	"github.com/assay-lab/assay/diffusion"
 )
@@ -12,7 +13,11 @@ import (
 func (p *pass[T, A]) withoutStates(ctx context.Context, start live[T]) error {
 	at := start
 	for k := range p.steps {
-		next, err := p.forward(ctx, k, k+1, at, nil)
+		var keep map[diffusion.Reg]int
+		if p.inverse != nil && k == p.steps-1 { // it starts from the last two states
+			keep = map[diffusion.Reg]int{p.state(k): k}
+		}
+		next, err := p.forward(ctx, k, k+1, at, keep)
 		if err != nil {
 			return err
 		}
@@ -48,8 +53,11 @@ func (p *pass[T, A]) mismatch(x []T) error {
 
 // goBack undoes all steps from the final state and returns the start that it finds.
 func (p *pass[T, A]) goBack(ctx context.Context, x []T) ([]T, error) {
-	if p.o.Mode == Continuous {
+	switch {
+	case p.o.Mode == Continuous:
 		return p.augmented(ctx, x)
+	case p.inverse != nil:
+		return p.retrace(ctx, x)
 	}
 	regs := [][]T{x}
 	for j := range p.steps {
@@ -75,6 +83,33 @@ func (p *pass[T, A]) goBack(ctx context.Context, x []T) ([]T, error) {
 		}
 	}
 	return x, nil
+}
+
+// retrace undoes all steps from the last two states by the inverse, whose step j finds
+// the state before the step that it undoes.
+func (p *pass[T, A]) retrace(ctx context.Context, end []T) ([]T, error) {
+	last := p.state(p.steps - 1)
+	x := p.values[last]
+	delete(p.values, last)
+	regs := [][]T{end, x}
+	for k := p.steps - 1; ; k-- {
+		if err := p.undoKept(ctx, k, map[diffusion.Reg][]T{p.state(k): x}); err != nil || k == 0 {
+			return x, err
+		}
+		slice, err := p.inverse.Slice(p.steps-1-k, p.steps-k)
+		if err != nil {
+			return nil, err
+		}
+		outs := len(slice.Outputs)
+		slice = slice.Keep(slice.Marks[0].X)
+		values, err := diffusion.Run(ctx, slice, diffusion.Env[T]{Model: p.model, Buffers: &p.buffers}, p.n, regs...)
+		if err != nil {
+			return nil, atStep(err, k)
+		}
+		p.nfe += slice.NFE()
+		p.freeAll(slices.DeleteFunc(regs, func(r []T) bool { return same(r, p.g.X) }))
+		regs, x = values[:outs], values[outs]
+	}
 }
 
 // augmented integrates state and gradient together. The tapes of the intervals give

