@@ -44,7 +44,6 @@ type trial struct {
 	chains  int
 	samples int // of each chain
 	seed    uint64
-	kind
 }
 
 func newTrial(c lab.Cell, r rival) (*trial, error) {
