@@ -204,7 +204,7 @@ func (c *statusCache) topics(ctx context.Context, s *shelf.Shelf) ([]shelf.Count
 func (s *Server) noteVerdict(ctx context.Context, r store.Run) error {
 	slug := slugOf(r.Experiment)
 	e, ok := s.experiment(r.Experiment)
-	if !ok {
+	if !ok || slug == comparisons {
 		return nil
 	}
 	run, err := runner.Load(ctx, s.cfg.Store, r.ID, e)

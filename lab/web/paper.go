@@ -37,6 +37,8 @@ type section struct {
 type form struct {
 	*lab.Experiment
 	Slug   string
+	Action string // where it is sent
+	Token  string
 	Size   lab.Size
 	Open   bool
 	Fields []field
@@ -90,14 +92,7 @@ func (s *Server) showPaper(w http.ResponseWriter, r *http.Request, status int, s
 		view.Related = related(page, 4)
 	}
 	for i, e := range s.cfg.Experiments(slug) {
-		f := s.formOf(slug, e)
-		f.Open = i == 0
-		if wrong != nil {
-			if f.Open = wrong.Name == e.Name; f.Open {
-				f = *wrong
-			}
-		}
-		view.Forms = append(view.Forms, f)
+		view.Forms = append(view.Forms, s.formIn(r, slug, e, i == 0, wrong))
 	}
 	if view.Runs, err = s.runsOf(r, slug); err != nil {
 		return err
@@ -105,10 +100,49 @@ func (s *Server) showPaper(w http.ResponseWriter, r *http.Request, status int, s
 	return s.show(w, r, status, "paper", view)
 }
 
+// formIn is the form of an experiment on a page where wrong, if any, was sent.
+func (s *Server) formIn(r *http.Request, slug string, e *lab.Experiment, open bool, wrong *form) form {
+	f := s.formOf(slug, e)
+	f.Open = open
+	if wrong != nil {
+		if f.Open = wrong.Name == e.Name; f.Open {
+			f = *wrong
+		}
+	}
+	f.Token = s.token(visitorOf(r))
+	return f
+}
+
+// compareView is the page that compares the methods of a field on one's own model.
+type compareView struct {
+	Form form
+	Runs []store.Run
+}
+
+func (s *Server) compare(w http.ResponseWriter, r *http.Request) error {
+	return s.showCompare(w, r, http.StatusOK, r.PathValue("field"), nil)
+}
+
+func (s *Server) showCompare(w http.ResponseWriter, r *http.Request, status int, field string, wrong *form) error {
+	e, ok := s.experiment(comparisons + "/" + field)
+	if !ok {
+		return notFound("comparison")
+	}
+	view := compareView{Form: s.formIn(r, comparisons, e, true, wrong)}
+	var err error
+	if view.Runs, err = s.runsOf(r, comparisons); err != nil {
+		return err
+	}
+	return s.show(w, r, status, "compare", view)
+}
+
 func html(text string) template.HTML { return template.HTML(papers.HTML(text)) } // which escapes
 
 func (s *Server) formOf(slug string, e *lab.Experiment) form {
-	f := form{Experiment: e, Slug: slug, Size: lab.Quick}
+	f := form{Experiment: e, Slug: slug, Action: "/papers/" + slug + "/runs", Size: lab.Quick}
+	if slug == comparisons {
+		f.Action = "/compare/runs"
+	}
 	for _, p := range e.Params {
 		f.Fields = append(f.Fields, field{Param: p, Bytes: s.cfg.Upper})
 	}
@@ -144,7 +178,7 @@ func related(p papers.Paper, n int) []papers.Paper {
 
 // start queues the run that a form asks for.
 func (s *Server) start(w http.ResponseWriter, r *http.Request) error {
-	slug := r.PathValue("slug")
+	slug := or(r.PathValue("slug"), comparisons)
 	e, ok := s.experiment(r.FormValue("experiment"))
 	if !ok || slugOf(e.Name) != slug {
 		return bad("The paper has no experiment %q.", r.FormValue("experiment"))
@@ -213,6 +247,9 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, f form, err erro
 		return err
 	}
 	f.Error = p.text
+	if f.Slug == comparisons {
+		return s.showCompare(w, r, p.status, f.Name[len(comparisons)+1:], &f)
+	}
 	return s.showPaper(w, r, p.status, f.Slug, &f)
 }
 

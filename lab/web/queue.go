@@ -119,6 +119,9 @@ func (q *queue) run(ctx context.Context, j shelf.Job, l *live) {
 	if err := q.server.cfg.Shelf.SetJob(context.WithoutCancel(ctx), j); err != nil {
 		q.server.cfg.Log.Error("job", "id", j.ID, "err", err)
 	}
+	if j.State != shelf.Running {
+		q.server.meters.jobs.WithLabelValues(string(j.State)).Inc()
+	}
 	q.mu.Lock()
 	delete(q.live, j.ID)
 	q.mu.Unlock()
@@ -151,6 +154,9 @@ func (q *queue) do(ctx context.Context, j *shelf.Job, l *live) (*runner.Run, err
 			if p.Resumed > 0 {
 				q.server.recall(ctx, p.Run, e, l)
 			}
+		}
+		if p.Last != nil {
+			q.server.meters.cells.Inc()
 		}
 		l.update(p)
 	}).Run(ctx, e, lab.Size(j.Size), v)

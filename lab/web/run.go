@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"mime"
 	"net/http"
+	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -22,6 +25,7 @@ type jobView struct {
 	shelf.Job
 	Title string
 	Slug  string
+	Back  string
 	Ahead int
 	Mine  bool
 }
@@ -35,7 +39,7 @@ func (s *Server) job(w http.ResponseWriter, r *http.Request) error {
 		http.Redirect(w, r, "/runs/"+j.Run, http.StatusSeeOther)
 		return nil
 	}
-	view := jobView{Job: j, Slug: slugOf(j.Experiment), Title: j.Experiment, Mine: j.Visitor == visitorOf(r)}
+	view := jobView{Job: j, Slug: slugOf(j.Experiment), Back: back(j.Experiment), Title: j.Experiment, Mine: j.Visitor == visitorOf(r)}
 	if e, ok := s.experiment(j.Experiment); ok {
 		view.Title = e.Title
 	}
@@ -145,6 +149,8 @@ type runView struct {
 	Command string
 	Status  lab.Status
 	Charts  []chartData
+	Advice  lab.Advice
+	Back    string // address of the page that it was started from
 }
 
 // A table is a panel: methods over budgets.
@@ -179,7 +185,7 @@ func (s *Server) load(r *http.Request) (*runner.Run, *lab.Experiment, error) {
 }
 
 func (s *Server) run(w http.ResponseWriter, r *http.Request) error {
-	run, _, err := s.load(r)
+	run, e, err := s.load(r)
 	if err != nil {
 		return err
 	}
@@ -191,7 +197,10 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request) error {
 	for _, v := range run.Verdicts {
 		all = append(all, v.Verdict.Status)
 	}
-	view.Status = together(all)
+	view.Status, view.Back = together(all), back(run.Experiment)
+	if e != nil && e.Advise != nil && !run.Finished.IsZero() {
+		view.Advice = e.Advise(run.Values, run.Curves)
+	}
 	view.Tables = tables(run.Curves)
 	for _, res := range run.Results {
 		for _, f := range res.Outcome.Files {
@@ -203,8 +212,19 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request) error {
 	return s.show(w, r, http.StatusOK, "run", view)
 }
 
+// back is the page of an experiment.
+func back(experiment string) string {
+	if slug := slugOf(experiment); slug != comparisons {
+		return "/papers/" + slug
+	}
+	return "/" + experiment
+}
+
 // command is what gives the same run on a terminal.
 func command(run *runner.Run) string {
+	if slugOf(run.Experiment) == comparisons {
+		return compareCommand(run)
+	}
 	parts := []string{"assay run", run.Experiment, "--size", string(run.Size)}
 	names := make([]string, 0, len(run.Values))
 	for n := range run.Values {
@@ -217,6 +237,21 @@ func command(run *runner.Run) string {
 				v = "FILE"
 			}
 			parts = append(parts, "--set "+shellQuote(n+"="+v))
+		}
+	}
+	return strings.Join(parts, " ")
+}
+
+// compareCommand is the verb of a comparison, whose parameters are flags.
+func compareCommand(run *runner.Run) string {
+	parts := []string{"assay", strings.ReplaceAll(run.Experiment, "/", " "), "--size", string(run.Size)}
+	for _, n := range slices.Sorted(maps.Keys(run.Values)) {
+		v := run.Values[n]
+		if run.Inputs[n] != "" {
+			v = "FILE"
+		}
+		if v != "" {
+			parts = append(parts, "--"+n, shellQuote(v))
 		}
 	}
 	return strings.Join(parts, " ")
@@ -325,6 +360,10 @@ func (s *Server) apiRun(w http.ResponseWriter, r *http.Request) error {
 	run, _, err := s.load(r)
 	if err != nil {
 		return err
+	}
+	run.Values = maps.Clone(run.Values)
+	for name := range run.Inputs { // where a file lies here is nobody's business
+		run.Values[name] = filepath.Base(run.Values[name])
 	}
 	return writeJSON(w, http.StatusOK, struct {
 		store.Run

@@ -10,6 +10,7 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -43,6 +44,7 @@ var functions = template.FuncMap{
 	"dataURL": func(b []byte) template.URL {
 		return template.URL("data:image/png;base64," + base64.StdEncoding.EncodeToString(b))
 	},
+	"base":    filepath.Base,
 	"json":    func(v any) (string, error) { b, err := json.Marshal(v); return string(b), err },
 	"package": func(p string) string { return "github.com/assay-lab/assay/" + p },
 }
@@ -76,12 +78,12 @@ func parseViews() (map[string]*template.Template, error) {
 		return nil, err
 	}
 	views := map[string]*template.Template{}
-	for _, name := range []string{"feed", "paper", "job", "run", "error"} {
+	for _, name := range []string{"feed", "paper", "compare", "job", "run", "error"} {
 		t, err := layout.Clone()
 		if err != nil {
 			return nil, err
 		}
-		if views[name], err = t.ParseFS(templateFiles, "templates/"+name+".html"); err != nil {
+		if views[name], err = t.ParseFS(templateFiles, "templates/form.html", "templates/"+name+".html"); err != nil {
 			return nil, err
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/assay-lab/assay/compare"
 	"github.com/assay-lab/assay/lab"
 	"github.com/assay-lab/assay/lab/feeds"
 	"github.com/assay-lab/assay/lab/runner"
@@ -40,7 +41,8 @@ type Config struct {
 	// Lookup finds a paper that a reader submits; nil: at arXiv.
 	Lookup func(ctx context.Context, id string) (shelf.Paper, error)
 
-	// Experiments lists what of a paper can be run; nil: what the catalogue says.
+	// Experiments lists what of a paper can be run, and for "compare" the comparisons of
+	// whole fields; nil: what the catalogue and package compare say.
 	Experiments func(slug string) []*lab.Experiment
 }
 
@@ -53,6 +55,7 @@ type Server struct {
 	limits *limiter
 	mux    http.Handler
 	status statusCache
+	meters *meters
 }
 
 //go:embed templates/*.html
@@ -70,7 +73,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	if cfg.Experiments == nil {
-		cfg.Experiments = papers.Experiments
+		cfg.Experiments = experimentsOf
 	}
 	if cfg.Lookup == nil {
 		cfg.Lookup = func(ctx context.Context, id string) (shelf.Paper, error) { return feeds.Lookup(ctx, nil, id) }
@@ -87,6 +90,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	}
 	s := &Server{cfg: cfg, key: key, limits: newLimiter()}
 	s.queue = &queue{server: s, live: map[string]*live{}, wake: make(chan struct{}, 1)}
+	s.meters = newMeters(s)
 	if s.views, err = parseViews(); err != nil {
 		return nil, fmt.Errorf("web: %w", err)
 	}
@@ -104,6 +108,17 @@ func or[T comparable](x, fallback T) T {
 	}
 	return x
 }
+
+// experimentsOf lists the experiments of a paper, or those of package compare.
+func experimentsOf(slug string) []*lab.Experiment {
+	if slug == comparisons {
+		return compare.Experiments()
+	}
+	return papers.Experiments(slug)
+}
+
+// comparisons stands in the place of a paper for what compares the methods of a field.
+const comparisons = "compare"
 
 // stockCatalogue puts the papers of the catalogue on the shelf, and the verdicts of
 // their last runs.
@@ -124,7 +139,7 @@ func (s *Server) stockCatalogue(ctx context.Context) error {
 	}
 	seen := map[string]bool{}
 	for _, r := range runs { // the newest first
-		if slug := slugOf(r.Experiment); !seen[slug] && !r.Finished.IsZero() {
+		if slug := slugOf(r.Experiment); slug != comparisons && !seen[slug] && !r.Finished.IsZero() {
 			seen[slug] = true
 			if err := s.noteVerdict(ctx, r); err != nil {
 				return err
@@ -189,6 +204,8 @@ func (s *Server) routes() http.Handler {
 	}
 	mux.Handle("GET /assets/", cached(http.StripPrefix("/assets/", http.FileServerFS(static))))
 	mux.HandleFunc("GET /healthz", s.healthz)
+	mux.Handle("GET /metrics", s.meters.handler())
+	mux.HandleFunc("GET /api", s.openAPI)
 	page := func(pattern string, h func(w http.ResponseWriter, r *http.Request) error) {
 		mux.Handle(pattern, s.page(h))
 	}
@@ -197,6 +214,8 @@ func (s *Server) routes() http.Handler {
 	page("POST /papers", s.submit)
 	page("POST /papers/{slug}/vote", s.vote)
 	page("POST /papers/{slug}/runs", s.start)
+	page("GET /compare/{field}", s.compare)
+	page("POST /compare/runs", s.start)
 	page("GET /jobs/{id}", s.job)
 	page("GET /jobs/{id}/events", s.events)
 	page("POST /jobs/{id}/stop", s.stop)
@@ -206,7 +225,7 @@ func (s *Server) routes() http.Handler {
 	page("GET /api/papers/{slug}", s.apiPaper)
 	page("GET /api/runs/{id}", s.apiRun)
 	page("/", func(http.ResponseWriter, *http.Request) error { return notFound("page") })
-	return s.guard(mux)
+	return s.guard(s.meters.watch(mux))
 }
 
 // ServeHTTP answers one request.

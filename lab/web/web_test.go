@@ -80,8 +80,16 @@ func configIn(t *testing.T, dir string) Config {
 	t.Cleanup(func() { sh.Close() })
 	return Config{Store: st, Shelf: sh, Uploads: filepath.Join(dir, "uploads"), Upper: 1 << 20, Drain: 200 * time.Millisecond,
 		Experiments: func(slug string) []*lab.Experiment {
-			if slug == "pndm" {
+			switch slug {
+			case "pndm":
 				return []*lab.Experiment{toy()}
+			case comparisons:
+				e := toy()
+				e.Name, e.Claims = "compare/toy", nil
+				e.Advise = func(lab.Values, lab.Curves) lab.Advice {
+					return lab.Advice{Lines: []string{"Take the <bold> one."}, Commands: []string{"assay sample"}}
+				}
+				return []*lab.Experiment{e}
 			}
 			return nil
 		}}
@@ -232,6 +240,42 @@ func TestRunInPlace(t *testing.T) {
 	var got struct{ Verdicts []struct{ Claim string } }
 	if _, text := s.get("/api" + run); json.Unmarshal([]byte(text), &got) != nil || len(got.Verdicts) != 1 {
 		t.Errorf("API: %s", text)
+	}
+}
+
+// TestCompare: a comparison is run on a file of one's own, and ends with advice; where
+// the file lies is told nobody.
+func TestCompare(t *testing.T) {
+	cfg := configIn(t, t.TempDir())
+	s := serve(t, cfg)
+	if _, page := s.get("/compare/toy"); !strings.Contains(page, `action="/compare/runs"`) {
+		t.Fatalf("no form:\n%s", page)
+	}
+	status, job, text := s.post("/compare/runs", map[string]string{"token": s.token(), "experiment": "compare/toy", "size": "quick"},
+		map[string][2]string{"file.model": {"mine.csv", "1\n"}})
+	if status != http.StatusSeeOther {
+		t.Fatalf("status %d:\n%s", status, text)
+	}
+	run, page := s.wait(job)
+	for _, want := range []string{"Take the &lt;bold&gt; one.", "assay compare toy --size quick", "--model FILE", `href="/compare/toy"`} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the run's page lacks %q", want)
+		}
+	}
+	for _, path := range []string{run, "/api" + run, "/compare/toy"} {
+		if _, text := s.get(path); strings.Contains(text, cfg.Uploads) {
+			t.Errorf("%s tells where uploads lie", path)
+		}
+	}
+	if _, page := s.get("/compare/toy"); !strings.Contains(page, "mine.csv") {
+		t.Error("past comparisons are not listed")
+	}
+	status, _, text = s.post("/compare/runs", map[string]string{"token": s.token(), "experiment": "compare/toy", "size": "quick", "set.wait": "x"}, nil)
+	if status != 400 || !strings.Contains(text, `role="alert"`) {
+		t.Errorf("bad settings: status %d\n%s", status, text)
+	}
+	if status, _, _ := s.post("/compare/runs", map[string]string{"token": s.token(), "experiment": "pndm/toy", "size": "quick"}, nil); status != 400 {
+		t.Errorf("an experiment of a paper: status %d", status)
 	}
 }
 
@@ -458,6 +502,31 @@ func TestPagesHoldThePolicy(t *testing.T) {
 		if _, page := s.get(path); inline.MatchString(page) {
 			t.Errorf("%s: %s", path, inline.FindString(page))
 		}
+	}
+}
+
+// TestOpenAPI: every path of the description is answered, and every path of the JSON
+// interface is described.
+func TestOpenAPI(t *testing.T) {
+	s := serve(t, configIn(t, t.TempDir()))
+	var doc struct{ Paths map[string]any }
+	if _, text := s.get("/api"); json.Unmarshal([]byte(text), &doc) != nil || len(doc.Paths) < 5 {
+		t.Fatalf("%s", text)
+	}
+	run, _ := s.wait(s.begin(nil, nil))
+	fill := strings.NewReplacer("{slug}", "pndm", "/runs/{id}", run, "{file}", "results.csv", "{id}", "none")
+	for path := range doc.Paths {
+		want := 200
+		if strings.HasPrefix(path, "/jobs/") {
+			want = 404
+		}
+		if status, text := s.get(fill.Replace(path)); status != want {
+			t.Errorf("%s: status %d: %.200s", path, status, text)
+		}
+	}
+	if _, text := s.get("/metrics"); !strings.Contains(text, `assay_jobs_total{state="done"} 1`) || !strings.Contains(text, "assay_cells_total 4") ||
+		!strings.Contains(text, `pattern="GET /runs/{id}"`) {
+		t.Errorf("meters:\n%s", text)
 	}
 }
 
