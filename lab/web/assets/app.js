@@ -2,8 +2,9 @@
 // Charts are drawn from data; a run under way is followed by its events. Without this
 // script pages work, but do not move.
 (() => {
-  const ink = () => getComputedStyle(document.documentElement).getPropertyValue("--faint").trim();
-  const rule = () => getComputedStyle(document.documentElement).getPropertyValue("--line").trim();
+  const variable = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const ink = () => variable("--faint"), rule = () => variable("--line");
+  const seen = (color) => color === "#000000" ? variable("--ink") : color; // black on a dark page
   const number = (v) => v == null ? "–" : Math.abs(v) >= 1e5 || Math.abs(v) < 1e-3 && v !== 0 ? v.toExponential(1) : String(+v.toPrecision(3));
 
   // ticks are the points' own costs, as many as fit.
@@ -32,9 +33,9 @@
     new uPlot({
       width, height: Math.round(width * 0.62),
       scales: { x: { time: false, ...scale(d.logX && d.budgets[0] > 0) }, y: scale(d.logY) },
-      axes: [{ ...axis(d.x), splits: () => ticks(d.budgets) }, { ...axis(d.y), size: 62 }],
+      axes: [{ ...axis(d.x), splits: () => ticks(d.budgets), filter: (u, vs) => vs }, { ...axis(d.y), size: 62 }],
       series: [{ label: d.x, value: (u, v) => number(v) },
-        ...d.series.map((s) => ({ label: s.method, stroke: s.color, width: 2, dash: s.dashed ? [6, 3] : undefined, spanGaps: true, points: { show: true, size: 6 }, value: (u, v) => number(v) }))],
+        ...d.series.map((s) => ({ label: s.method, stroke: seen(s.color), width: 2, dash: s.dashed ? [6, 3] : undefined, spanGaps: true, points: { show: true, size: 6 }, value: (u, v) => number(v) }))],
     }, [d.budgets, ...d.series.map((s) => s.mean)], el);
     if (d.diverged) say("Diverged somewhere, off the chart there: " + d.diverged.join(", "));
   }
