@@ -35,10 +35,10 @@ func digits() *lab.Experiment {
 		Cost: bits, Quality: rmse, Version: 1,
 		Params: []lab.Param{
 			bitsParam("bits", "bits of activations", "4,6,8"),
-			{Name: "pairs", Help: "pairs of state and time to calibrate on", Kind: lab.Int, Default: "256", At: map[lab.Size]string{lab.Quick: "64", lab.Full: "1024"}, Min: 32, Max: 1 << 16},
-			{Name: "candidates", Help: "ranges that are tried for a tensor", Kind: lab.Int, Default: "100", Min: 1, Max: 1 << 16},
+			{Name: "pairs", Help: "pairs of state and time to calibrate on", Kind: lab.Int, Default: "256", At: map[lab.Size]string{lab.Quick: "32", lab.Full: "1024"}, Min: 32, Max: 1 << 16},
+			{Name: "candidates", Help: "ranges that are tried for a tensor", Kind: lab.Int, Default: "100", At: map[lab.Size]string{lab.Quick: "10"}, Min: 1, Max: 1 << 16},
 			{Name: "steps", Help: "steps of the samplers", Kind: lab.Int, Default: "20", At: map[lab.Size]string{lab.Quick: "8"}, Min: 2, Max: 1000},
-			{Name: "n", Help: "samples a seed", Kind: lab.Int, Default: "60", At: map[lab.Size]string{lab.Quick: "10", lab.Full: "1000"}, Min: 1, Max: 1 << 16},
+			{Name: "n", Help: "samples a seed", Kind: lab.Int, Default: "60", At: map[lab.Size]string{lab.Quick: "4", lab.Full: "1000"}, Min: 1, Max: 1 << 16},
 			{Name: "seeds", Help: "independent calibration sets and start states", Kind: lab.Int, Default: "1", At: map[lab.Size]string{lab.Full: "5"}, Min: 1, Max: 1000},
 		},
 		Grid: func(v lab.Values) ([]lab.Cell, error) {

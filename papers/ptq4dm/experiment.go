@@ -178,7 +178,7 @@ func rounding() *lab.Experiment {
 		Help:  "As ptq4dm/sets, calibrated by NDTC, activations in 8 bits. The first and the last layer keep 8 bits but in the control.",
 		Cost:  lab.Axis{Name: "weight bits"}, Quality: rmse, Version: 1,
 		Params: params("3", bitsParam("bits", "bits of weights", "3,4,6,8"),
-			lab.Param{Name: "learn", Help: "steps of AdaRound a layer", Kind: lab.Int, Default: "2000", At: map[lab.Size]string{lab.Quick: "300", lab.Full: "20000"}, Min: 1, Max: 1 << 20}),
+			lab.Param{Name: "learn", Help: "steps of AdaRound a layer", Kind: lab.Int, Default: "2000", At: map[lab.Size]string{lab.Quick: "60", lab.Full: "20000"}, Min: 1, Max: 1 << 20}),
 		Grid: func(v lab.Values) ([]lab.Cell, error) {
 			return cells(v, []string{nearest, oneRange, learned}, v.Ints("bits")), nil
 		},
