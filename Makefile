@@ -31,14 +31,14 @@ build:
 	$(GO) build -trimpath -o bin/ ./cmd/assay
 
 FUZZTIME ?= 10s
-# At the end of its time go test sometimes takes its own deadline for a failure
-#; a failure of the target names the input that it wrote.
+# At the end of its time go test sometimes takes its own deadline for a failure; one of
+# the target names the input that it wrote.
 fuzz: ## every fuzz target for FUZZTIME
 	@set -e; log=$$(mktemp); trap 'rm -f "$$log"' EXIT; for pkg in $$($(GO) list ./...); do \
 	  for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
 	    echo "$$pkg $$f"; \
 	    $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg >"$$log" 2>&1 || { cat "$$log"; \
-	      grep -q 'context deadline exceeded' "$$log" && ! grep -q -e 'Failing input' -e panic "$$log"; }; \
+	      if ! grep -q 'context deadline exceeded' "$$log" || grep -q -e 'Failing input' -e panic "$$log"; then exit 1; fi; }; \
 	    tail -n 1 "$$log"; \
 	  done; \
 	done
