@@ -86,7 +86,7 @@ func (p planner) plan(name string, budget int) (plan, error) {
 			}
 			continue
 		}
-		if slices.ContainsFunc(tp.Code, func(in diffusion.Instr) bool { return in.Op == diffusion.OpDraw }) {
+		if tp.Stochastic() {
 			return plan{}, fmt.Errorf("methods: %s is stochastic: its samples have no true end that they could be compared with", name)
 		}
 		if tp.NFE() <= budget {

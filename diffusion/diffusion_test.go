@@ -158,7 +158,7 @@ func TestConstantPrediction(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if slices.ContainsFunc(tp.Code, func(in diffusion.Instr) bool { return in.Op == diffusion.OpDraw }) {
+		if tp.Stochastic() {
 			continue
 		}
 		form := formOf(m.Method)

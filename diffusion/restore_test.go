@@ -235,7 +235,7 @@ func drawsNoise(t *testing.T, m diffusion.Method) bool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return slices.ContainsFunc(tp.Code, func(in diffusion.Instr) bool { return in.Op == diffusion.OpDraw })
+	return tp.Stochastic()
 }
 
 // TestAnySampler: every deterministic sampler of the package restores.

@@ -111,6 +111,9 @@ func (tp *Tape) Times() []float64 {
 	return ts
 }
 
+// Stochastic says whether the tape draws noise.
+func (tp *Tape) Stochastic() bool { return tp.has(OpDraw) }
+
 // has says whether an instruction does that.
 func (tp *Tape) has(op Op) bool { return tp.count(op) > 0 }
 

@@ -151,10 +151,8 @@ func (s *sweep[T]) reversed(m diffusion.Method) (*diffusion.Tape, error) {
 // odeTimes are those of the start and of the end of every step, if the run solves an
 // ODE that can be solved backwards.
 func (s *sweep[T]) odeTimes() ([]float64, error) {
-	for i := range s.tape.Code {
-		if s.tape.Code[i].Op == diffusion.OpDraw {
-			return nil, errors.New("adjoint: a stochastic sampler solves no ODE: take the discrete gradient, with kept states")
-		}
+	if s.tape.Stochastic() {
+		return nil, errors.New("adjoint: a stochastic sampler solves no ODE: take the discrete gradient, with kept states")
 	}
 	g := s.p.Grid
 	start := g.Start

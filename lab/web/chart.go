@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"html/template"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/assay-lab/assay/lab"
@@ -48,7 +49,7 @@ func charts(c lab.Curves) []chartData {
 		for x := range at {
 			d.Budgets = append(d.Budgets, x)
 		}
-		sortFloats(d.Budgets)
+		slices.Sort(d.Budgets)
 		for i, x := range d.Budgets {
 			at[x] = i
 		}

@@ -251,8 +251,6 @@ func (s *Server) experiment(name string) (*lab.Experiment, bool) {
 	return es[i], true
 }
 
-func sortFloats(xs []float64) { slices.Sort(xs) }
-
 func count(n int, one, many string) string {
 	if n == 1 {
 		return fmt.Sprint(n, " ", one)

@@ -1,6 +1,9 @@
 package web
 
 import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"html/template"
@@ -178,7 +181,7 @@ func related(p papers.Paper, n int) []papers.Paper {
 
 // start queues the run that a form asks for.
 func (s *Server) start(w http.ResponseWriter, r *http.Request) error {
-	slug := or(r.PathValue("slug"), comparisons)
+	slug := cmp.Or(r.PathValue("slug"), comparisons)
 	e, ok := s.experiment(r.FormValue("experiment"))
 	if !ok || slugOf(e.Name) != slug {
 		return bad("The paper has no experiment %q.", r.FormValue("experiment"))
@@ -288,7 +291,7 @@ func safeName(name string) string {
 	return name
 }
 
-// keep stores an upload in a folder of its own, named by its content.
+// keep stores an upload in a folder of its own, named by what is in it.
 func (s *Server) keep(h *multipart.FileHeader, name string) (path string, err error) {
 	in, err := h.Open()
 	if err != nil {
@@ -307,14 +310,24 @@ func (s *Server) keep(h *multipart.FileHeader, name string) (path string, err er
 			os.RemoveAll(dir)
 		}
 	}()
-	path = filepath.Join(dir, name)
-	out, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	out, err := os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return "", err
 	}
-	if _, err := io.Copy(out, in); err != nil {
-		out.Close()
+	sum := sha256.New()
+	_, err = io.Copy(io.MultiWriter(out, sum), in)
+	if err = errors.Join(err, out.Close()); err != nil {
 		return "", err
 	}
-	return path, out.Close()
+	// The same file under the same name is the same input: its runs are found again.
+	io.WriteString(sum, name)
+	kept := filepath.Join(s.cfg.Uploads, hex.EncodeToString(sum.Sum(nil)[:16]))
+	if moved := os.Rename(dir, kept); moved != nil {
+		if _, err := os.Stat(filepath.Join(kept, name)); err != nil {
+			os.RemoveAll(dir)
+			return "", moved
+		}
+		os.RemoveAll(dir) // it is here already
+	}
+	return filepath.Join(kept, name), nil
 }

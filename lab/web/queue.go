@@ -91,6 +91,7 @@ func (q *queue) next(ctx context.Context) (shelf.Job, *live, bool) {
 	for _, j := range open {
 		if q.live[j.ID] == nil {
 			l := &live{changed: make(chan struct{})}
+			l.ctx, l.cancel = context.WithCancelCause(ctx)
 			q.live[j.ID] = l
 			return j, l, true
 		}
@@ -100,17 +101,15 @@ func (q *queue) next(ctx context.Context) (shelf.Job, *live, bool) {
 
 // run runs a job to its end. A job that the server's end interrupts stays open.
 func (q *queue) run(ctx context.Context, j shelf.Job, l *live) {
-	own, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	l.stop = func() { cancel(errStopped) }
-	run, err := q.do(own, &j, l)
+	defer l.cancel(nil)
+	run, err := q.do(l.ctx, &j, l)
 	switch {
 	case err == nil:
 		j.State = shelf.Done
 		if err := q.server.noteVerdict(context.WithoutCancel(ctx), run.Run); err != nil {
 			q.server.cfg.Log.Error("verdict", "run", run.ID, "err", err)
 		}
-	case errors.Is(context.Cause(own), errStopped):
+	case errors.Is(context.Cause(l.ctx), errStopped):
 		j.State = shelf.Stopped
 	case ctx.Err() != nil: // the next server goes on
 	default:
@@ -195,7 +194,8 @@ func (q *queue) ahead(ctx context.Context, id string) (int, error) {
 
 // A live is what readers see of a run under way.
 type live struct {
-	stop func()
+	ctx    context.Context // of this run, from the moment that others see it
+	cancel context.CancelCauseFunc
 
 	mu       sync.Mutex
 	changed  chan struct{} // closed at the next change

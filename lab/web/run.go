@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"path/filepath"
 	"slices"
-	"sort"
 	"strings"
 	"time"
 
@@ -127,7 +126,7 @@ func (s *Server) stop(w http.ResponseWriter, r *http.Request) error {
 		return &problem{http.StatusForbidden, "Only who started a run can stop it."}
 	}
 	if l := s.queue.of(j.ID); l != nil {
-		l.stop()
+		l.cancel(errStopped)
 	} else if j.State == shelf.Queued {
 		j.State = shelf.Stopped
 		if err := s.cfg.Shelf.SetJob(r.Context(), j); err != nil {
@@ -220,38 +219,21 @@ func back(experiment string) string {
 	return "/" + experiment
 }
 
-// command is what gives the same run on a terminal.
+// command is what gives the same run on a terminal. The parameters of a comparison are
+// flags of its own verb. Where a file lies here is nobody's business.
 func command(run *runner.Run) string {
+	begin, set := "assay run "+run.Experiment, func(name, value string) string { return "--set " + shellQuote(name+"="+value) }
 	if slugOf(run.Experiment) == comparisons {
-		return compareCommand(run)
+		begin, set = "assay "+strings.ReplaceAll(run.Experiment, "/", " "), func(name, value string) string { return "--" + name + " " + shellQuote(value) }
 	}
-	parts := []string{"assay run", run.Experiment, "--size", string(run.Size)}
-	names := make([]string, 0, len(run.Values))
-	for n := range run.Values {
-		names = append(names, n)
-	}
-	sort.Strings(names)
-	for _, n := range names {
-		if v := run.Values[n]; v != "" {
-			if strings.ContainsAny(v, "/\\") && run.Inputs[n] != "" { // where it lies here is nobody's business
-				v = "FILE"
-			}
-			parts = append(parts, "--set "+shellQuote(n+"="+v))
+	parts := []string{begin, "--size", string(run.Size)}
+	for _, name := range slices.Sorted(maps.Keys(run.Values)) {
+		value := run.Values[name]
+		if run.Inputs[name] != "" {
+			value = "FILE"
 		}
-	}
-	return strings.Join(parts, " ")
-}
-
-// compareCommand is the verb of a comparison, whose parameters are flags.
-func compareCommand(run *runner.Run) string {
-	parts := []string{"assay", strings.ReplaceAll(run.Experiment, "/", " "), "--size", string(run.Size)}
-	for _, n := range slices.Sorted(maps.Keys(run.Values)) {
-		v := run.Values[n]
-		if run.Inputs[n] != "" {
-			v = "FILE"
-		}
-		if v != "" {
-			parts = append(parts, "--"+n, shellQuote(v))
+		if value != "" {
+			parts = append(parts, set(name, value))
 		}
 	}
 	return strings.Join(parts, " ")
@@ -278,7 +260,7 @@ func tables(c lab.Curves) []table {
 				}
 			}
 		}
-		sort.Float64s(budgets)
+		slices.Sort(budgets)
 		best := make([]float64, len(budgets))
 		for i, b := range budgets {
 			t.Budgets = append(t.Budgets, lab.Digits(b))

@@ -3,6 +3,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"embed"
@@ -78,8 +79,8 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if cfg.Lookup == nil {
 		cfg.Lookup = func(ctx context.Context, id string) (shelf.Paper, error) { return feeds.Lookup(ctx, nil, id) }
 	}
-	cfg.Runs, cfg.Queue = or(cfg.Runs, 1), or(cfg.Queue, 20)
-	cfg.Upper, cfg.Drain = or(cfg.Upper, 64<<20), or(cfg.Drain, 3*time.Second)
+	cfg.Runs, cfg.Queue = cmp.Or(cfg.Runs, 1), cmp.Or(cfg.Queue, 20)
+	cfg.Upper, cfg.Drain = cmp.Or(cfg.Upper, 64<<20), cmp.Or(cfg.Drain, 3*time.Second)
 	key, err := cfg.Shelf.Secret(ctx, "cookies", func() []byte {
 		b := make([]byte, 32)
 		rand.Read(b)
@@ -99,14 +100,6 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	}
 	s.mux = s.routes()
 	return s, nil
-}
-
-func or[T comparable](x, fallback T) T {
-	var zero T
-	if x == zero {
-		return fallback
-	}
-	return x
 }
 
 // experimentsOf lists the experiments of a paper, or those of package compare.

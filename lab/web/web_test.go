@@ -342,7 +342,11 @@ func TestStop(t *testing.T) {
 func TestUploads(t *testing.T) {
 	cfg := configIn(t, t.TempDir())
 	s := serve(t, cfg)
-	s.wait(s.begin(nil, map[string][2]string{"file.model": {`..\../../x/<script>.csv`, "1,2\n"}}))
+	upload := map[string][2]string{"file.model": {`..\../../x/<script>.csv`, "1,2\n"}}
+	first, _ := s.wait(s.begin(nil, upload))
+	if again, _ := s.wait(s.begin(nil, upload)); again != first {
+		t.Errorf("the same file again is another run: %s and %s", first, again)
+	}
 	kept, _ := filepath.Glob(filepath.Join(cfg.Uploads, "*", "*"))
 	if len(kept) != 1 || filepath.Base(kept[0]) != "_script_.csv" {
 		t.Errorf("kept %q", kept)
