@@ -105,7 +105,7 @@ func (q *queue) run(ctx context.Context, j shelf.Job, l *live) {
 	run, err := q.do(l.ctx, &j, l)
 	switch {
 	case err == nil:
-		j.State = shelf.Done
+		j.State, j.Run = shelf.Done, run.ID // a run that was done before tells of no progress
 		if err := q.server.noteVerdict(context.WithoutCancel(ctx), run.Run); err != nil {
 			q.server.cfg.Log.Error("verdict", "run", run.ID, "err", err)
 		}
