@@ -28,6 +28,7 @@ var suites = map[string]func(*session) error{
 	"bessel":  logBessel,
 	"comb":    comb,
 	"int8":    int8Products,
+	"page":    page,
 	"sampler": samplers,
 	"softmax": softmaxRows,
 }

@@ -97,6 +97,39 @@ CREATE INDEX jobs_state ON jobs (state, n);
 CREATE INDEX jobs_run   ON jobs (run);
 
 CREATE TABLE secrets (name TEXT PRIMARY KEY, secret BLOB NOT NULL) STRICT;
+`, `
+-- Searches need neither places nor phrases, and ask first for what papers are called.
+DROP TABLE words;
+DROP TRIGGER papers_insert;
+DROP TRIGGER papers_update;
+CREATE VIRTUAL TABLE words USING fts5 (
+	title, summary, topics, methods,
+	content = 'papers', content_rowid = 'n', prefix = '1 2 3 4', detail = column,
+	tokenize = "unicode61 remove_diacritics 2"
+);
+CREATE VIRTUAL TABLE names USING fts5 (
+	title, topics, methods,
+	content = 'papers', content_rowid = 'n', prefix = '1 2 3 4', detail = column,
+	tokenize = "unicode61 remove_diacritics 2"
+);
+CREATE TRIGGER papers_insert AFTER INSERT ON papers BEGIN
+	INSERT INTO words (rowid, title, summary, topics, methods)
+	VALUES (new.n, new.title, new.summary, new.topics, new.methods);
+	INSERT INTO names (rowid, title, topics, methods)
+	VALUES (new.n, new.title, new.topics, new.methods);
+END;
+CREATE TRIGGER papers_update AFTER UPDATE OF title, summary, topics, methods ON papers BEGIN
+	INSERT INTO words (words, rowid, title, summary, topics, methods)
+	VALUES ('delete', old.n, old.title, old.summary, old.topics, old.methods);
+	INSERT INTO words (rowid, title, summary, topics, methods)
+	VALUES (new.n, new.title, new.summary, new.topics, new.methods);
+	INSERT INTO names (names, rowid, title, topics, methods)
+	VALUES ('delete', old.n, old.title, old.topics, old.methods);
+	INSERT INTO names (rowid, title, topics, methods)
+	VALUES (new.n, new.title, new.topics, new.methods);
+END;
+INSERT INTO words (words) VALUES ('rebuild');
+INSERT INTO names (names) VALUES ('rebuild');
 `}
 
 // Open opens the database at path, and creates it and its folder when absent.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -96,7 +95,8 @@ func TestFind(t *testing.T) {
 		{"FTS syntax is text", Query{Text: `NEAR("x" OR title:*`}, ""},
 		{"only signs", Query{Text: `"*:()`}, ""},
 		{"all words count", Query{Text: "delta gamma"}, ""},
-		{"words of a topic", Query{Text: "about", Topic: "privacy"}, "gamma delta"},
+		{"words of a topic", Query{Text: "about", Topic: "privacy"}, "delta gamma"},
+		{"names before topics", Query{Text: "d"}, "delta beta alpha"},
 	} {
 		if got := slugs(find(t, s, tt.q).Papers); got != tt.want {
 			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
@@ -236,45 +236,26 @@ func FuzzFind(f *testing.F) {
 	})
 }
 
-// large is a shelf of so many made-up papers.
-func large(b *testing.B, n int) *Shelf {
-	s := open(b)
-	r := rand.New(rand.NewPCG(1, 2))
-	z := rand.NewZipf(r, 1.1, 4, 20000)
-	words := func(k int) string {
-		ws := make([]string, k)
-		for i := range ws {
-			ws[i] = fmt.Sprintf("w%dx", z.Uint64())
-		}
-		return strings.Join(ws, " ")
+// TestMigrate: papers of the first schema are found after an update.
+func TestMigrate(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "papers.db")
+	whole := migrations
+	migrations = whole[:1]
+	t.Cleanup(func() { migrations = whole })
+	old, err := Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
 	}
-	ps := make([]Paper, n)
-	for i := range ps {
-		ps[i] = paper(fmt.Sprintf("p%d", i), i/100, fmt.Sprint("topic", r.IntN(50)))
-		ps[i].Title, ps[i].Summary = words(9), words(150)
+	mustPut(t, old, paper("alpha", 1, "diffusion"))
+	old.Close()
+	migrations = whole
+	s, err := Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
 	}
-	for len(ps) > 0 {
-		k := min(len(ps), 5000)
-		mustPut(b, s, ps[:k]...)
-		ps = ps[k:]
-	}
-	return s
-}
-
-// BenchmarkFind looks through 100,000 papers.
-func BenchmarkFind(b *testing.B) {
-	s := large(b, 100000)
-	for _, bm := range []struct {
-		name string
-		q    Query
-	}{
-		{"date", Query{}}, {"trend", Query{Order: ByTrend}}, {"topic", Query{Topic: "topic7"}}, {"since", Query{Since: day0.AddDate(0, 0, 990)}},
-		{"common word", Query{Text: "w0x"}}, {"common beginning", Query{Text: "w"}}, {"rare", Query{Text: "w15000x"}}, {"three words", Query{Text: "w0x w7x w30"}},
-	} {
-		b.Run(bm.name, func(b *testing.B) {
-			for b.Loop() {
-				find(b, s, bm.q)
-			}
-		})
+	defer s.Close()
+	mustPut(t, s, paper("beta", 2, "diffusion"))
+	if got := slugs(find(t, s, Query{Text: "diffusion"}).Papers); got != "beta alpha" {
+		t.Error(got)
 	}
 }

@@ -67,7 +67,7 @@ type site struct {
 	stop   func()
 }
 
-func configIn(t *testing.T, dir string) Config {
+func configIn(t testing.TB, dir string) Config {
 	st, _, err := store.Open(t.Context(), filepath.Join(dir, "runs.db"))
 	if err != nil {
 		t.Fatal(err)
