@@ -116,7 +116,7 @@ quality over cost, and says whether the paper's claim holds.`,
 			root.AddCommand(cmd)
 		}
 	}
-	root.AddCommand(c.doctorCommand(), c.versionCommand())
+	root.AddCommand(c.doctorCommand(), c.versionCommand(), c.jobCommand())
 	root.InitDefaultCompletionCmd()
 	return root
 }

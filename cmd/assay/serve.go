@@ -18,6 +18,7 @@ type serveFlags struct {
 	addr    string
 	runs    int
 	jobs    int
+	memory  int64
 	verbose bool
 }
 
@@ -30,7 +31,8 @@ func (c *console) serveCommand() *cobra.Command {
 their verdicts, and forms that run them in place, on your own files too.
 
 Runs are those of assay run: what one began, the other goes on with. A server that
-was stopped goes on with its runs when it is started again.`,
+was stopped goes on with its runs when it is started again. Each runs in a process of
+its own, with a lower priority and a bound on its memory.`,
 		Example: `  assay serve
   assay serve --addr 127.0.0.1:9000 --runs 2`,
 		Args: takes(0, 0, ""),
@@ -41,9 +43,13 @@ was stopped goes on with its runs when it is started again.`,
 	flags.StringVar(&f.addr, "addr", "127.0.0.1:8080", "listen on `HOST:PORT`; the host must be a loopback address")
 	flags.IntVar(&f.runs, "runs", 1, "`N` runs at once; others wait")
 	flags.IntVar(&f.jobs, "jobs", 0, "`N` cells of a run at once: 0 for one a core")
+	flags.Int64Var(&f.memory, "memory", 4096, "a run may take `N` MB of memory: 0 for no bound")
 	flags.BoolVar(&f.verbose, "verbose", false, "say more of what goes wrong")
 	return cmd
 }
+
+// leastMemory is what a run needs at least, in MB.
+const leastMemory = 256
 
 // serve is assay serve.
 func (c *console) serve(ctx context.Context, f serveFlags) error {
@@ -52,6 +58,8 @@ func (c *console) serve(ctx context.Context, f serveFlags) error {
 		return usagef("", "--runs = %d: must be at least 1", f.runs)
 	case f.jobs < 0:
 		return usagef("", "--jobs = %d: must not be negative", f.jobs)
+	case f.memory != 0 && f.memory < leastMemory:
+		return usagef("", "--memory = %d: must be 0 or at least %d", f.memory, leastMemory)
 	}
 	if err := loopback(f.addr); err != nil {
 		return err
@@ -75,7 +83,7 @@ func (c *console) serve(ctx context.Context, f serveFlags) error {
 		level = slog.LevelDebug
 	}
 	s, err := web.New(ctx, web.Config{
-		Store: st, Shelf: sh, Uploads: filepath.Join(dir, "uploads"), Runs: f.runs, Jobs: f.jobs,
+		Store: st, Shelf: sh, Uploads: filepath.Join(dir, "uploads"), Runs: f.runs, Run: jobStarter{f.jobs, f.memory << 20}.run,
 		Log: slog.New(slog.NewTextHandler(c.err, &slog.HandlerOptions{Level: level})),
 	})
 	if err != nil {

@@ -200,6 +200,15 @@ func (c *statusCache) topics(ctx context.Context, s *shelf.Shelf) ([]shelf.Count
 	return ts, nil
 }
 
+// noteVerdictOf shows the finished run of that ID on its paper's card.
+func (s *Server) noteVerdictOf(ctx context.Context, id string) error {
+	r, err := s.cfg.Store.Run(ctx, id)
+	if err != nil {
+		return err
+	}
+	return s.noteVerdict(ctx, r)
+}
+
 // noteVerdict shows a finished run on its paper's card.
 func (s *Server) noteVerdict(ctx context.Context, r store.Run) error {
 	slug := slugOf(r.Experiment)

@@ -105,9 +105,9 @@ func (q *queue) run(ctx context.Context, j shelf.Job, l *live) {
 	run, err := q.do(l.ctx, &j, l)
 	switch {
 	case err == nil:
-		j.State, j.Run = shelf.Done, run.ID // a run that was done before tells of no progress
-		if err := q.server.noteVerdict(context.WithoutCancel(ctx), run.Run); err != nil {
-			q.server.cfg.Log.Error("verdict", "run", run.ID, "err", err)
+		j.State, j.Run = shelf.Done, run // a run that was done before tells of no progress
+		if err := q.server.noteVerdictOf(context.WithoutCancel(ctx), run); err != nil {
+			q.server.cfg.Log.Error("verdict", "run", run, "err", err)
 		}
 	case errors.Is(context.Cause(l.ctx), errStopped):
 		j.State = shelf.Stopped
@@ -129,22 +129,23 @@ func (q *queue) run(ctx context.Context, j shelf.Job, l *live) {
 
 var errStopped = errors.New("stopped by a reader")
 
-func (q *queue) do(ctx context.Context, j *shelf.Job, l *live) (*runner.Run, error) {
+// do runs a job and returns the run's ID.
+func (q *queue) do(ctx context.Context, j *shelf.Job, l *live) (run string, err error) {
 	e, ok := q.server.experiment(j.Experiment)
 	if !ok {
-		return nil, fmt.Errorf("the experiment %s is no longer there", j.Experiment)
+		return "", fmt.Errorf("the experiment %s is no longer there", j.Experiment)
 	}
 	v, err := e.Resolve(lab.Size(j.Size), j.Settings)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	grid, err := e.Grid(v)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	j.State = shelf.Running
 	l.begin(e, grid)
-	return q.server.runnerFor(func(p runner.Progress) {
+	return q.server.cfg.Run(ctx, e, lab.Size(j.Size), v, func(p runner.Progress) {
 		if p.Run != "" && j.Run != p.Run {
 			j.Run = p.Run
 			if err := q.server.cfg.Shelf.SetJob(ctx, *j); err != nil {
@@ -158,7 +159,7 @@ func (q *queue) do(ctx context.Context, j *shelf.Job, l *live) (*runner.Run, err
 			q.server.meters.cells.Inc()
 		}
 		l.update(p)
-	}).Run(ctx, e, lab.Size(j.Size), v)
+	})
 }
 
 // recall gives the view of a run what was recorded before.

@@ -35,9 +35,12 @@ type Config struct {
 
 	Runs  int           // runs at once; 0: 1
 	Queue int           // runs that wait at most; 0: 20
-	Jobs  int           // cells of a run at once; 0: one a core
 	Upper int64         // bytes of an uploaded file at most; 0: 64 MB
 	Drain time.Duration // how long open answers may take at the end; 0: 3 s
+
+	// Run runs an experiment to its end, tells how far it is, and returns the run's ID;
+	// nil: in this process. A process of its own leaves the pages their time and memory.
+	Run func(ctx context.Context, e *lab.Experiment, size lab.Size, v lab.Values, progress func(runner.Progress)) (string, error)
 
 	// Lookup finds a paper that a reader submits; nil: at arXiv.
 	Lookup func(ctx context.Context, id string) (shelf.Paper, error)
@@ -75,6 +78,15 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	}
 	if cfg.Experiments == nil {
 		cfg.Experiments = experimentsOf
+	}
+	if cfg.Run == nil {
+		cfg.Run = func(ctx context.Context, e *lab.Experiment, size lab.Size, v lab.Values, progress func(runner.Progress)) (string, error) {
+			run, err := (&runner.Runner{Store: cfg.Store, Progress: progress}).Run(ctx, e, size, v)
+			if err != nil {
+				return "", err
+			}
+			return run.ID, nil
+		}
 	}
 	if cfg.Lookup == nil {
 		cfg.Lookup = func(ctx context.Context, id string) (shelf.Paper, error) { return feeds.Lookup(ctx, nil, id) }
@@ -230,9 +242,4 @@ func (s *Server) healthz(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	fmt.Fprintln(w, "ok")
-}
-
-// runnerFor is a runner of one job.
-func (s *Server) runnerFor(progress func(runner.Progress)) *runner.Runner {
-	return &runner.Runner{Store: s.cfg.Store, Jobs: s.cfg.Jobs, Progress: progress}
 }
