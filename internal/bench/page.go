@@ -67,7 +67,7 @@ func page(s *session) error {
 		for _, kind := range []struct {
 			name string
 			path func(i int) string
-		}{{"feed", feedPath()}} {
+		}{{"feed", feedPath()}, {"search", searchPath()}} {
 			t := site.load(kind.path)
 			fmt.Fprintf(s.out, "| %s | %s | %s | %s | %s | %d |\n", when, kind.name, short(t.at(0.5)), short(t.at(0.99)), short(t.at(1)), t.failed)
 		}

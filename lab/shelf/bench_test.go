@@ -19,6 +19,14 @@ func BenchmarkFind(b *testing.B) {
 	if err := shelftest.Fill(b.Context(), s, 100000); err != nil {
 		b.Fatal(err)
 	}
+	b.Run("searches", func(b *testing.B) { // of one to three words, as common as they are
+		w := shelftest.NewWriter(7)
+		for i := 0; b.Loop(); i++ {
+			if _, err := s.Find(b.Context(), shelf.Query{Text: w.Words(1 + i%3)}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 	for _, bm := range []struct {
 		name string
 		q    shelf.Query
