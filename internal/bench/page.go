@@ -25,7 +25,7 @@ import (
 const (
 	pagePapers = 100000
 	pageRate   = 200              // requests a second
-	pageTime   = 10 * time.Second // for each kind of request
+	pageTime   = 20 * time.Second // for each kind of request
 	pageRun    = "dpm-solver-pp/denoiser"
 )
 
@@ -54,8 +54,8 @@ func page(s *session) error {
 	if err := shelftest.Fill(context.Background(), sh, pagePapers); err != nil {
 		return err
 	}
-	fmt.Fprintf(s.out, "\n## The Daily Papers page with %d papers, %d requests/s\n\nTimes from when a request was due to the end of its answer, over %v each.\n\n", pagePapers, pageRate, pageTime)
-	fmt.Fprint(s.out, "| | asked | median | p99 | longest | failed |\n|---|---|---|---|---|---|\n")
+	fmt.Fprintf(s.out, "\n## The Daily Papers page with %d papers, %d requests/s\n\nTimes from when a request was due to the end of its answer, over %v for each mix.\n\n", pagePapers, pageRate, pageTime)
+	fmt.Fprint(s.out, "| | requests | answer | median | p99 | longest | failed |\n|---|---|---|---|---|---|---|\n")
 	for _, busy := range []bool{false, true} {
 		when := "at rest"
 		if busy {
@@ -64,12 +64,12 @@ func page(s *session) error {
 				return err
 			}
 		}
-		for _, kind := range []struct {
-			name string
-			path func(i int) string
-		}{{"feed", feedPath()}, {"search", searchPath()}} {
-			t := site.load(kind.path)
-			fmt.Fprintf(s.out, "| %s | %s | %s | %s | %s | %d |\n", when, kind.name, short(t.at(0.5)), short(t.at(0.99)), short(t.at(1)), t.failed)
+		for _, m := range mixes {
+			for kind, t := range site.load(m.searches) {
+				if len(t.times) > 0 {
+					fmt.Fprintf(s.out, "| %s | %s | %s | %s | %s | %s | %d |\n", when, m.name, kinds[kind], short(t.at(0.5)), short(t.at(0.99)), short(t.at(1)), t.failed)
+				}
+			}
 		}
 		if busy && !site.running() {
 			return fmt.Errorf("%s ended before the load did", pageRun)
@@ -78,19 +78,27 @@ func page(s *session) error {
 	return nil
 }
 
-// feedPath asks for the feed in all its orders, and its further pages.
-func feedPath() func(int) string {
-	return func(i int) string {
-		switch i % 5 {
-		case 1:
-			return "/?order=trend"
-		case 2:
-			return fmt.Sprint("/?topic=topic", i%shelftest.Topics)
-		case 3:
-			return "/?since=week"
-		}
-		return "/"
+// kinds of pages that are asked for, and mixes of them: of ten requests, so many are
+// searches.
+var (
+	kinds = []string{"feed", "search"}
+	mixes = []struct {
+		name     string
+		searches int
+	}{{"feed", 0}, {"a tenth searches", 1}, {"searches", 10}}
+)
+
+// feedPath asks for the feed in all its orders.
+func feedPath(i int) string {
+	switch i % 5 {
+	case 1:
+		return "/?order=trend"
+	case 2:
+		return fmt.Sprint("/?topic=topic", i%shelftest.Topics)
+	case 3:
+		return "/?since=week"
 	}
+	return "/"
 }
 
 // searchPath asks for one to three words, as common as they are in the papers, the last
@@ -199,19 +207,23 @@ func (l latencies) at(q float64) time.Duration {
 	return l.times[min(int(q*float64(len(l.times))), len(l.times)-1)]
 }
 
-// load asks at pageRate for pageTime. A request that is sent late because the one who
-// asks was held up counts from when it was due.
-func (st *site) load(path func(i int) string) latencies {
+// load asks at pageRate for pageTime, and times the answers by kind. A request that is
+// sent late because the one who asks was held up counts from when it was due.
+func (st *site) load(searches int) []latencies {
 	var (
 		mu sync.Mutex
 		wg sync.WaitGroup
-		l  latencies
 	)
+	ls := make([]latencies, len(kinds))
+	search := searchPath()
 	start := time.Now()
 	for i := range int(pageTime.Seconds() * pageRate) {
 		due := start.Add(time.Duration(i) * time.Second / pageRate)
 		time.Sleep(time.Until(due))
-		p := path(i)
+		l, p := &ls[0], feedPath(i)
+		if i%10 < searches {
+			l, p = &ls[1], search(i)
+		}
 		wg.Go(func() {
 			_, err := st.get(p)
 			took := time.Since(due)
@@ -223,6 +235,8 @@ func (st *site) load(path func(i int) string) latencies {
 		})
 	}
 	wg.Wait()
-	slices.Sort(l.times)
-	return l
+	for i := range ls {
+		slices.Sort(ls[i].times)
+	}
+	return ls
 }
