@@ -3,6 +3,7 @@ package lab
 import (
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"math"
 	"slices"
 
@@ -26,7 +27,7 @@ const (
 type Difference struct {
 	Panel, Method string
 	Budget        float64
-	This, Other   float64 // mean quality over all seeds of each; NaN where it is missing
+	This, Other   float64 // mean quality, over the seeds that are compared; NaN where it is missing
 	Seeds         int     // that both have, compared pair by pair; 0: the means were compared
 	// Change is how This compares to Other, with its 95 % interval: a ratio, the
 	// geometric mean over the seeds, on a logarithmic axis, and else a difference. The
@@ -92,15 +93,16 @@ func (d *Difference) judge(quality Axis, p, q Point) {
 	a, b := each(p.Quality, quality.judged), each(q.Quality, quality.judged)
 	scale := scaleOf(quality, slices.Concat(a, b)...)
 	d.Ratio = scale.log
-	var steps []float64 // of the seeds that both have
+	var steps, these, others []float64 // of the seeds that both have
 	for i, seed := range p.Seeds {
 		if j := slices.Index(q.Seeds, seed); j >= 0 {
 			steps = append(steps, scale.step(a[i], b[j]))
+			these, others = append(these, p.Quality[i]), append(others, q.Quality[j])
 		}
 	}
 	var mid, half float64
 	if n := len(steps); n >= 2 || n == min(len(a), len(b)) {
-		d.Seeds = n
+		d.Seeds, d.This, d.Other = n, mean(these), mean(others)
 		mid, half = paired(steps)
 	} else {
 		mid, half = welch(each(a, scale.to), each(b, scale.to))
@@ -175,6 +177,35 @@ func welch(a, b []float64) (mid, half float64) {
 // student is the two-sided 95 % point of Student's distribution.
 func student(freedom float64) float64 {
 	return distuv.StudentsT{Sigma: 1, Nu: freedom}.Quantile(0.975)
+}
+
+// Text is This or Other in words; "–" where it is missing.
+func (d Difference) Text(mean float64) string {
+	if d.Finding == Lacking && math.IsNaN(mean) {
+		return "–"
+	}
+	return Digits(mean)
+}
+
+// ChangeText is Change with its interval in words.
+func (d Difference) ChangeText() string {
+	one := func(x float64) string {
+		if d.Ratio {
+			return Digits(x)
+		}
+		return fmt.Sprintf("%+.3g", x)
+	}
+	switch {
+	case d.Finding == Lacking || math.IsNaN(d.Change):
+		return "–"
+	case d.Finding == Equal:
+		return "="
+	case math.IsInf(d.Change, 0) || d.Ratio && d.Change == 0:
+		return "diverged in one"
+	case math.IsNaN(d.Lo) || d.Lo == d.Hi:
+		return one(d.Change)
+	}
+	return fmt.Sprintf("%s (%s to %s)", one(d.Change), one(d.Lo), one(d.Hi))
 }
 
 // MarshalJSON writes the difference; infinite and NaN figures become strings.

@@ -135,8 +135,8 @@ func (c *Comparison) Summary() string {
 			parts = append(parts, fmt.Sprintf(text, n))
 		}
 	}
-	add(n[lab.Improved], "%d better by more than chance")
-	add(n[lab.Worsened], "%d worse by more than chance")
+	add(n[lab.Improved], "%d better here by more than chance")
+	add(n[lab.Worsened], "%d worse here by more than chance")
 	add(n[lab.Chance], "%d different within chance")
 	add(n[lab.Equal], "%d equal")
 	add(n[lab.TooFew], "%d with too few seeds to tell")
@@ -144,7 +144,7 @@ func (c *Comparison) Summary() string {
 	if len(parts) == 0 {
 		return "Neither run has a point."
 	}
-	s := fmt.Sprintf("Of %d points this run has %s.", len(c.Points), strings.Join(parts, ", "))
+	s := fmt.Sprintf("Points compared: %s.", strings.Join(parts, ", "))
 	if judged >= 20 {
 		s += fmt.Sprintf(" Were there no difference at all, about %d would still seem to differ.", (judged+10)/20)
 	}

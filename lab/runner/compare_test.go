@@ -48,7 +48,7 @@ func TestCompare(t *testing.T) {
 	if len(c.Claims) != 2 || !c.Claims[0].Changed || c.Claims[1].Changed || c.Claims[1].This != "" {
 		t.Errorf("claims %+v", c.Claims)
 	}
-	if got := c.Summary(); got != "Of 1 points this run has 1 better by more than chance." {
+	if got := c.Summary(); got != "Points compared: 1 better here by more than chance." {
 		t.Errorf("summary %q", got)
 	}
 }

@@ -2,12 +2,13 @@ package web
 
 import (
 	"bytes"
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"mime"
 	"net/http"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -150,6 +151,7 @@ type runView struct {
 	Charts  []chartData
 	Advice  lab.Advice
 	Back    string // address of the page that it was started from
+	Others  []choice
 }
 
 // A table is a panel: methods over budgets.
@@ -170,8 +172,11 @@ type tableCell struct {
 }
 
 func (s *Server) load(r *http.Request) (*runner.Run, *lab.Experiment, error) {
-	id := r.PathValue("id")
-	recorded, err := s.cfg.Store.Run(r.Context(), id)
+	return s.loadID(r.Context(), r.PathValue("id"))
+}
+
+func (s *Server) loadID(ctx context.Context, id string) (*runner.Run, *lab.Experiment, error) {
+	recorded, err := s.cfg.Store.Run(ctx, id)
 	if errors.Is(err, store.ErrNoRun) || err == nil && recorded.ID != id {
 		return nil, nil, notFound("run")
 	}
@@ -179,7 +184,11 @@ func (s *Server) load(r *http.Request) (*runner.Run, *lab.Experiment, error) {
 		return nil, nil, err
 	}
 	e, _ := s.experiment(recorded.Experiment)
-	run, err := runner.Load(r.Context(), s.cfg.Store, id, e)
+	grid := e
+	if e != nil && e.Version != recorded.Version {
+		grid = nil // it may differ from the run's
+	}
+	run, err := runner.Load(ctx, s.cfg.Store, id, grid)
 	return run, e, err
 }
 
@@ -188,9 +197,15 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if c, other, err := s.against(r, run); err != nil || c != nil {
+		if err != nil {
+			return err
+		}
+		return s.runAgainst(w, r, run, other, c)
+	}
 	view := runView{
 		Run: run, Slug: slugOf(run.Experiment), Title: run.Title, Command: command(run),
-		Axes: run.Curves.Quality.Label() + " over " + run.Curves.Cost.Label(), Charts: charts(run.Curves),
+		Axes: axes(run.Curves), Charts: charts(run.Curves),
 	}
 	var all []lab.Status
 	for _, v := range run.Verdicts {
@@ -201,6 +216,9 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request) error {
 		view.Advice = e.Advise(run.Values, run.Curves)
 	}
 	view.Tables = tables(run.Curves)
+	if view.Others, err = s.choices(r.Context(), run.Run); err != nil {
+		return err
+	}
 	for _, res := range run.Results {
 		for _, f := range res.Outcome.Files {
 			if f.Type == "image/png" && len(view.Samples) < 12 {
@@ -210,6 +228,12 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request) error {
 	}
 	return s.show(w, r, http.StatusOK, "run", view)
 }
+
+// axes says what curves show.
+func axes(c lab.Curves) string { return c.Quality.Label() + " over " + c.Cost.Label() }
+
+// budgetLabel is what budgets count.
+func budgetLabel(c lab.Curves) string { return cmp.Or(c.Budget, c.Cost.Label()) }
 
 // back is the page of an experiment.
 func back(experiment string) string {
@@ -343,15 +367,19 @@ func (s *Server) apiRun(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	run.Values = maps.Clone(run.Values)
-	for name := range run.Inputs { // where a file lies here is nobody's business
-		run.Values[name] = filepath.Base(run.Values[name])
+	c, _, err := s.against(r, run)
+	if err != nil {
+		return err
+	}
+	if c != nil {
+		c.This, c.Other = public(c.This), public(c.Other)
 	}
 	return writeJSON(w, http.StatusOK, struct {
 		store.Run
-		Curves   lab.Curves      `json:"curves"`
-		Verdicts []runner.Judged `json:"verdicts"`
-	}{run.Run, run.Curves, run.Verdicts})
+		Curves     lab.Curves         `json:"curves"`
+		Verdicts   []runner.Judged    `json:"verdicts"`
+		Comparison *runner.Comparison `json:"comparison,omitempty"`
+	}{public(run.Run), run.Curves, run.Verdicts, c})
 }
 
 func (s *Server) apiPaper(w http.ResponseWriter, r *http.Request) error {

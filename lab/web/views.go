@@ -45,6 +45,7 @@ var functions = template.FuncMap{
 		return template.URL("data:image/png;base64," + base64.StdEncoding.EncodeToString(b))
 	},
 	"base":    filepath.Base,
+	"clock":   func(t time.Time) string { return t.Format("2 Jan 2006, 15:04") },
 	"json":    func(v any) (string, error) { b, err := json.Marshal(v); return string(b), err },
 	"package": func(p string) string { return "github.com/assay-lab/assay/" + p },
 }
@@ -78,7 +79,7 @@ func parseViews() (map[string]*template.Template, error) {
 		return nil, err
 	}
 	views := map[string]*template.Template{}
-	for _, name := range []string{"feed", "paper", "compare", "job", "run", "error"} {
+	for _, name := range []string{"feed", "paper", "compare", "job", "run", "diff", "error"} {
 		t, err := layout.Clone()
 		if err != nil {
 			return nil, err
