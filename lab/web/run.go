@@ -18,6 +18,7 @@ import (
 	"github.com/assay-lab/assay/lab/runner"
 	"github.com/assay-lab/assay/lab/shelf"
 	"github.com/assay-lab/assay/lab/store"
+	"github.com/assay-lab/assay/papers"
 )
 
 // jobView is the page of a run that waits or is under way.
@@ -28,6 +29,7 @@ type jobView struct {
 	Back  string
 	Ahead int
 	Mine  bool
+	Again string // address of its form, filled in as it was
 }
 
 func (s *Server) job(w http.ResponseWriter, r *http.Request) error {
@@ -40,8 +42,16 @@ func (s *Server) job(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	view := jobView{Job: j, Slug: slugOf(j.Experiment), Back: back(j.Experiment), Title: j.Experiment, Mine: j.Visitor == visitorOf(r)}
+	view.Again = view.Back
 	if e, ok := s.experiment(j.Experiment); ok {
 		view.Title = e.Title
+		set := maps.Clone(j.Settings)
+		for _, p := range e.Params {
+			if p.Kind == lab.Input && !slices.Contains(p.Choices, set[p.Name]) {
+				delete(set, p.Name) // a file, which must be sent anew
+			}
+		}
+		view.Again = formAddress(j.Experiment, j.Size, set)
 	}
 	if j.State == shelf.Queued {
 		if view.Ahead, err = s.queue.ahead(r.Context(), j.ID); err != nil {
@@ -152,6 +162,8 @@ type runView struct {
 	Advice  lab.Advice
 	Back    string // address of the page that it was started from
 	Others  []choice
+	Again   string // address of its form, filled in as it was
+	Usage   usage
 }
 
 // A table is a panel: methods over budgets.
@@ -215,7 +227,10 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request) error {
 	if e != nil && e.Advise != nil && !run.Finished.IsZero() {
 		view.Advice = e.Advise(run.Values, run.Curves)
 	}
-	view.Tables = tables(run.Curves)
+	view.Tables, view.Again = tables(run.Curves), s.again(run.Run)
+	if page, ok := papers.Get(view.Slug); ok {
+		view.Usage = usageOf(page)
+	}
 	if view.Others, err = s.choices(r.Context(), run.Run); err != nil {
 		return err
 	}

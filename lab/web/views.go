@@ -44,10 +44,10 @@ var functions = template.FuncMap{
 	"dataURL": func(b []byte) template.URL {
 		return template.URL("data:image/png;base64," + base64.StdEncoding.EncodeToString(b))
 	},
-	"base":    filepath.Base,
-	"clock":   func(t time.Time) string { return t.Format("2 Jan 2006, 15:04") },
-	"json":    func(v any) (string, error) { b, err := json.Marshal(v); return string(b), err },
-	"package": func(p string) string { return "github.com/assay-lab/assay/" + p },
+	"base":     filepath.Base,
+	"clock":    func(t time.Time) string { return t.Format("2 Jan 2006, 15:04") },
+	"json":     func(v any) (string, error) { b, err := json.Marshal(v); return string(b), err },
+	"appeared": appeared,
 }
 
 var marks = map[lab.Status]string{lab.Holds: "✓", lab.HoldsInPart: "◐", lab.Fails: "✗", lab.Undecided: "?"}
@@ -84,7 +84,7 @@ func parseViews() (map[string]*template.Template, error) {
 		if err != nil {
 			return nil, err
 		}
-		if views[name], err = t.ParseFS(templateFiles, "templates/form.html", "templates/"+name+".html"); err != nil {
+		if views[name], err = t.ParseFS(templateFiles, "templates/form.html", "templates/usage.html", "templates/"+name+".html"); err != nil {
 			return nil, err
 		}
 	}

@@ -52,16 +52,20 @@
   document.querySelectorAll("[data-events]").forEach((box) => {
     const state = box.querySelector(".state"), bar = box.querySelector("progress"), charts = box.querySelector(".charts");
     const source = new EventSource(box.dataset.events);
-    let drawn = 0;
+    const said = box.querySelector(".said");
+    let drawn = 0, tenth = -1;
     source.addEventListener("waiting", (e) => {
       const n = +e.data;
-      state.textContent = n ? `Waiting: ${n} ${n === 1 ? "run" : "runs"} before this one.` : "Waiting.";
+      const text = n ? `Waiting: ${n} ${n === 1 ? "run" : "runs"} before this one.` : "Waiting.";
+      if (state.textContent !== text) state.textContent = said.textContent = text;
     });
     source.addEventListener("progress", (e) => {
       const p = JSON.parse(e.data);
       bar.max = p.total || 1;
       bar.value = p.done;
       state.textContent = `${p.done} of ${p.total} cells${p.failed ? `, ${p.failed} failed` : ""}${left(p.left)}`;
+      const now = Math.floor(10 * p.done / (p.total || 1)); // a screen reader is told every tenth
+      if (now !== tenth) { tenth = now; said.textContent = state.textContent; }
       if (p.charts && (Date.now() - drawn > 400 || p.done === p.total)) { drawn = Date.now(); draw(charts, p.charts); }
     });
     source.addEventListener("end", () => { source.close(); location.replace(box.dataset.job); });
