@@ -75,7 +75,7 @@ func SettingsThatDiffer(this, other store.Run) []Setting {
 	}
 	all = append(all,
 		Setting{"version of the experiment", fmt.Sprint(this.Version), fmt.Sprint(other.Version)},
-		Setting{"program", shortHash(this.Code), shortHash(other.Code)})
+		Setting{"code", shortHash(this.Code), shortHash(other.Code)})
 	return slices.DeleteFunc(all, func(s Setting) bool { return s.This == s.Other })
 }
 

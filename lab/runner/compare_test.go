@@ -35,7 +35,7 @@ func TestCompare(t *testing.T) {
 	}
 	want := []Setting{
 		{"size", "quick", "desk"}, {"model", "net.onnx (aaaaaaaaaa)", "net.onnx (bbbbbbbbbb)"}, {"n", "4", "8"}, {"new", "", "x"},
-		{"version of the experiment", "0", "2"}, {"program", "git 0123456789", "git 9999999999"},
+		{"version of the experiment", "0", "2"}, {"code", "git 0123456789", "git 9999999999"},
 	}
 	if len(c.Settings) != len(want) {
 		t.Fatalf("settings %v, want %v", c.Settings, want)

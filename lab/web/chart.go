@@ -26,7 +26,8 @@ type chartData struct {
 type chartSeries struct {
 	Method string     `json:"method"`
 	Color  string     `json:"color"`
-	Dashed bool       `json:"dashed,omitempty"` // where colours come round again
+	Dashed bool       `json:"dashed,omitempty"` // where colours come round again, or of another run
+	Other  string     `json:"other,omitempty"`  // the method, in another run beside this one
 	Mean   []*float64 `json:"mean"`             // at every budget; null where there is none
 }
 

@@ -167,6 +167,7 @@ func pairCharts(this, other []chartData) []chartData {
 	}
 	for _, d := range other {
 		for i := range d.Series {
+			d.Series[i].Other = d.Series[i].Method
 			d.Series[i].Method += " (other)"
 			d.Series[i].Dashed = true
 		}

@@ -8,12 +8,14 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"math"
 	"mime/multipart"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/assay-lab/assay/lab"
@@ -64,7 +66,7 @@ type field struct {
 func (f field) Hint() string {
 	var hints []string
 	if f.Min < f.Max {
-		hints = append(hints, fmt.Sprintf("from %g to %g", f.Min, f.Max))
+		hints = append(hints, "from "+plain(f.Min)+" to "+plain(f.Max))
 	}
 	if f.Kind == lab.Ints || f.Kind == lab.Floats {
 		hints = append(hints, "several with commas")
@@ -75,6 +77,14 @@ func (f field) Hint() string {
 		}
 	}
 	return strings.Join(hints, "; ")
+}
+
+// plain is a bound without an exponent, unless it is very large.
+func plain(x float64) string {
+	if math.Abs(x) < 1e12 {
+		return strconv.FormatFloat(x, 'f', -1, 64)
+	}
+	return fmt.Sprint(x)
 }
 
 func (s *Server) paper(w http.ResponseWriter, r *http.Request) error {

@@ -47,10 +47,19 @@ var functions = template.FuncMap{
 	"base":     filepath.Base,
 	"clock":    func(t time.Time) string { return t.Format("2 Jan 2006, 15:04") },
 	"json":     func(v any) (string, error) { b, err := json.Marshal(v); return string(b), err },
+	"crumb":    crumb,
 	"appeared": appeared,
 }
 
 var marks = map[lab.Status]string{lab.Holds: "✓", lab.HoldsInPart: "◐", lab.Fails: "✗", lab.Undecided: "?"}
+
+// crumb names the page that a run was started from.
+func crumb(slug string) string {
+	if slug == comparisons {
+		return "Compare samplers"
+	}
+	return slug
+}
 
 // withQuery is the front page's address with one thing of its query changed, on the
 // first page.
