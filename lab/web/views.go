@@ -36,7 +36,6 @@ var functions = template.FuncMap{
 	"join":   strings.Join,
 	"digits": lab.Digits,
 	"day":    func(t time.Time) string { return t.Format("2 Jan 2006") },
-	"month":  func(t time.Time) string { return t.Format("January 2006") },
 	"iso":    func(t time.Time) string { return t.Format(time.RFC3339) },
 	"class":  func(s any) string { return "verdict-" + strings.ReplaceAll(fmt.Sprint(s), " ", "-") },
 	"mark":   func(s any) string { return marks[lab.Status(fmt.Sprint(s))] },
