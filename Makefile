@@ -7,7 +7,7 @@ export CGO_ENABLED  := 0
 GO          ?= go
 STATICCHECK ?= honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: run test lint bench verify build fuzz onnxruntime clean
+.PHONY: run test lint bench verify build fuzz assets onnxruntime clean
 
 run: build ## run the experiments of DPM-Solver++ at desk size
 	./bin/assay run dpm-solver-pp
@@ -42,6 +42,9 @@ fuzz: ## every fuzz target for FUZZTIME
 	    tail -n 1 "$$log"; \
 	  done; \
 	done
+
+assets: ## the page's scripts and styles of others, and its tests', with npm
+	$(GO) run ./internal/tools/assets
 
 onnxruntime: ## fetch ONNX Runtime's library for this platform with npm
 	$(GO) run ./internal/tools/onnxruntime

@@ -5,7 +5,6 @@ import (
 	"math"
 
 	"gonum.org/v1/gonum/stat"
-	"gonum.org/v1/gonum/stat/distuv"
 )
 
 // A Fit is a straight line through the logarithms of points: y ≈ Scale·x^Slope.
@@ -43,8 +42,7 @@ func FitPower(x, y []float64) (Fit, error) {
 			r := ly[i] - a - b*lx[i]
 			rss += r * r
 		}
-		t := distuv.StudentsT{Sigma: 1, Nu: n - 2}.Quantile(0.975)
-		half := t * math.Sqrt(rss/(n-2)/spread)
+		half := student(n-2) * math.Sqrt(rss/(n-2)/spread)
 		f.Lo, f.Hi = b-half, b+half
 	}
 	return f, nil

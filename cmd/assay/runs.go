@@ -45,6 +45,7 @@ func (c *console) runsCommand() *cobra.Command {
 	}
 	cmd.Flags().IntVar(&most, "n", 20, "list at most `N`")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
+	cmd.AddCommand(c.runsDiffCommand())
 	return cmd
 }
 
@@ -118,7 +119,7 @@ func (c *console) printRuns(runs []store.Run, verdicts []string) {
 		rows = append(rows, []string{r.ID, r.Experiment, string(r.Size), fmt.Sprint(r.Cells), when(r.Created), verdicts[i]})
 	}
 	c.printTable(rows, 3)
-	c.note("assay export RUN writes the figures of one again.")
+	c.note("assay export RUN writes the figures of one again, assay runs diff RUN OTHER compares two.")
 }
 
 // when writes a time as short as it stays clear.

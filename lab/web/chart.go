@@ -26,12 +26,15 @@ type chartData struct {
 type chartSeries struct {
 	Method string     `json:"method"`
 	Color  string     `json:"color"`
-	Dashed bool       `json:"dashed,omitempty"` // where colours come round again
+	Dashed bool       `json:"dashed,omitempty"` // where colours come round again, or of another run
+	Other  string     `json:"other,omitempty"`  // the method, in another run beside this one
 	Mean   []*float64 `json:"mean"`             // at every budget; null where there is none
 }
 
-func charts(c lab.Curves) []chartData {
-	methods := c.Methods()
+func charts(c lab.Curves) []chartData { return chartsIn(c, c.Methods()) }
+
+// chartsIn colours methods by their place in a list.
+func chartsIn(c lab.Curves, methods []string) []chartData {
 	var out []chartData
 	for _, panel := range c.Panels() {
 		d := chartData{Panel: panel, X: c.Cost.Label(), Y: c.Quality.Label(), LogX: c.Cost.Log, LogY: c.Quality.Log}
@@ -55,7 +58,7 @@ func charts(c lab.Curves) []chartData {
 		}
 		for i, m := range methods {
 			cv, ok := c.Curve(panel, m)
-			if !ok {
+			if !ok || slices.Index(methods, m) < i {
 				continue
 			}
 			s := chartSeries{Method: m, Color: colorText(i), Dashed: i >= colors, Mean: make([]*float64, len(d.Budgets))}

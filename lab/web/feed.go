@@ -22,8 +22,11 @@ import (
 // feedView is the front page.
 type feedView struct {
 	Query  url.Values
-	Cards  []card
+	Groups []group
+	Found  string // what is shown, in words
 	Next   string // address of the next page
+	Newest string // address of the first page, on others
+	Ranked bool   // the order is not that of time
 	Topics []shelf.Count
 	States []lab.Status
 	Spans  []string
@@ -74,25 +77,35 @@ func (s *Server) feed(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	found, err := s.cfg.Shelf.Find(r.Context(), q)
+	page, err := s.cfg.Shelf.Find(r.Context(), q)
 	if err != nil {
 		return err
 	}
 	view := feedView{Token: s.token(visitorOf(r)), Query: r.URL.Query(), States: statuses, Spans: []string{"day", "week", "month"}}
-	for _, p := range found.Papers {
+	var cards []card
+	for _, p := range page.Papers {
 		c := card{Paper: p, Token: s.token(visitorOf(r))}
 		if p.Runnable {
 			c.Spark = s.status.spark(p.Slug)
 		}
-		view.Cards = append(view.Cards, c)
+		cards = append(cards, c)
 	}
-	if found.Next != "" {
+	if view.Ranked = q.Order == shelf.ByTrend || strings.TrimSpace(q.Text) != ""; view.Ranked && len(cards) > 0 {
+		view.Groups = []group{{Cards: cards}}
+	} else {
+		view.Groups = grouped(cards, time.Now())
+	}
+	view.Found = found(view.Query, len(cards), page.Next != "")
+	if q.After != "" {
+		view.Newest = withQuery(view.Query, "after", "")
+	}
+	if page.Next != "" {
 		next := r.URL.Query()
-		next.Set("after", found.Next)
+		next.Set("after", page.Next)
 		view.Next = "/?" + next.Encode()
 	}
-	if r.Header.Get("HX-Request") != "" { // the list alone
-		return s.part(w, r, "feed", "list", view)
+	if r.Header.Get("HX-Request") != "" && r.Header.Get("HX-History-Restore-Request") == "" { // the list alone
+		return s.part(w, r, "feed", "answer", view)
 	}
 	if view.Topics, err = s.status.topics(r.Context(), s.cfg.Shelf); err != nil {
 		return err
@@ -103,12 +116,15 @@ func (s *Server) feed(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) vote(w http.ResponseWriter, r *http.Request) error {
 	slug := r.PathValue("slug")
 	up := r.FormValue("up") != "0"
-	votes, err := s.cfg.Shelf.Vote(r.Context(), slug, visitorOf(r), up)
-	if err != nil {
+	if _, err := s.cfg.Shelf.Vote(r.Context(), slug, visitorOf(r), up); err != nil {
 		return err
 	}
 	if r.Header.Get("HX-Request") != "" {
-		return s.part(w, r, "feed", "vote", card{Paper: shelf.Paper{Slug: slug, Votes: votes, Voted: up}, Token: s.token(visitorOf(r))})
+		p, err := s.cfg.Shelf.Paper(r.Context(), slug, visitorOf(r))
+		if err != nil {
+			return err
+		}
+		return s.part(w, r, "feed", "vote", card{Paper: p, Token: s.token(visitorOf(r))})
 	}
 	http.Redirect(w, r, "/papers/"+slug, http.StatusSeeOther)
 	return nil

@@ -8,11 +8,14 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"math"
 	"mime/multipart"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/assay-lab/assay/lab"
@@ -26,7 +29,10 @@ type paperView struct {
 	shelf.Paper
 	Page     *papers.Paper // nil for what feeds bring
 	Forms    []form
-	Runs     []store.Run
+	Claims   []claimRow
+	Runs     []pastRun
+	Usage    usage
+	Rivalry  string // address of the comparison with rivals
 	Related  []papers.Paper
 	Sections []section
 }
@@ -44,6 +50,7 @@ type form struct {
 	Token  string
 	Size   lab.Size
 	Open   bool
+	Filled bool // by the address
 	Fields []field
 	Error  string
 }
@@ -59,7 +66,7 @@ type field struct {
 func (f field) Hint() string {
 	var hints []string
 	if f.Min < f.Max {
-		hints = append(hints, fmt.Sprintf("from %g to %g", f.Min, f.Max))
+		hints = append(hints, "from "+plain(f.Min)+" to "+plain(f.Max))
 	}
 	if f.Kind == lab.Ints || f.Kind == lab.Floats {
 		hints = append(hints, "several with commas")
@@ -70,6 +77,14 @@ func (f field) Hint() string {
 		}
 	}
 	return strings.Join(hints, "; ")
+}
+
+// plain is a bound without an exponent, unless it is very large.
+func plain(x float64) string {
+	if math.Abs(x) < 1e12 {
+		return strconv.FormatFloat(x, 'f', -1, 64)
+	}
+	return fmt.Sprint(x)
 }
 
 func (s *Server) paper(w http.ResponseWriter, r *http.Request) error {
@@ -92,14 +107,20 @@ func (s *Server) showPaper(w http.ResponseWriter, r *http.Request, status int, s
 			{"What it is for", html(page.For)}, {"How it works", html(page.How)}, {"The claim", html(page.Claim)},
 			{"Pitfalls", html(page.Pitfalls)}, {"How to use it", html(page.Use)},
 		}
-		view.Related = related(page, 4)
+		view.Related, view.Usage, view.Rivalry = related(page, 4), usageOf(page), rivalry(slug)
 	}
-	for i, e := range s.cfg.Experiments(slug) {
+	es := s.cfg.Experiments(slug)
+	for i, e := range es {
 		view.Forms = append(view.Forms, s.formIn(r, slug, e, i == 0, wrong))
 	}
-	if view.Runs, err = s.runsOf(r, slug); err != nil {
+	runs, err := s.runsOf(r, slug)
+	if err != nil {
 		return err
 	}
+	if view.Claims, err = s.claimRows(r.Context(), es, runs); err != nil {
+		return err
+	}
+	view.Runs = s.pastRuns(runs[:min(len(runs), mostPast)])
 	return s.show(w, r, status, "paper", view)
 }
 
@@ -107,6 +128,14 @@ func (s *Server) showPaper(w http.ResponseWriter, r *http.Request, status int, s
 func (s *Server) formIn(r *http.Request, slug string, e *lab.Experiment, open bool, wrong *form) form {
 	f := s.formOf(slug, e)
 	f.Open = open
+	if asked := r.URL.Query(); wrong == nil && r.Method == http.MethodGet {
+		if name := asked.Get("experiment"); name != "" {
+			f.Open = name == e.Name
+		}
+		if f.Open {
+			f.fill(asked)
+		}
+	}
 	if wrong != nil {
 		if f.Open = wrong.Name == e.Name; f.Open {
 			f = *wrong
@@ -116,10 +145,38 @@ func (s *Server) formIn(r *http.Request, slug string, e *lab.Experiment, open bo
 	return f
 }
 
+// fill fills in what the address asks for, as set.NAME and size.
+func (f *form) fill(asked url.Values) {
+	settings := map[string]string{}
+	for i := range f.Fields {
+		p := &f.Fields[i]
+		value := asked.Get("set." + p.Name)
+		switch {
+		case value == "":
+			continue
+		case p.Kind == lab.Input && !slices.Contains(p.Choices, value):
+			f.Error = fmt.Sprintf("%s = %q: choose one of %s, or upload a file.", p.Name, value, strings.Join(p.Choices, ", "))
+			continue
+		}
+		p.Value, settings[p.Name], f.Filled = value, value, true
+	}
+	if s := asked.Get("size"); s != "" {
+		size, err := lab.ParseSize(s)
+		if err != nil {
+			f.Error = err.Error()
+			return
+		}
+		f.Size = size
+	}
+	if _, err := f.Resolve(f.Size, settings); err != nil {
+		f.Error = err.Error()
+	}
+}
+
 // compareView is the page that compares the methods of a field on one's own model.
 type compareView struct {
 	Form form
-	Runs []store.Run
+	Runs []pastRun
 }
 
 func (s *Server) compare(w http.ResponseWriter, r *http.Request) error {
@@ -132,10 +189,11 @@ func (s *Server) showCompare(w http.ResponseWriter, r *http.Request, status int,
 		return notFound("comparison")
 	}
 	view := compareView{Form: s.formIn(r, comparisons, e, true, wrong)}
-	var err error
-	if view.Runs, err = s.runsOf(r, comparisons); err != nil {
+	runs, err := s.runsOf(r, comparisons)
+	if err != nil {
 		return err
 	}
+	view.Runs = s.pastRuns(runs[:min(len(runs), mostPast)])
 	return s.show(w, r, status, "compare", view)
 }
 
@@ -152,14 +210,16 @@ func (s *Server) formOf(slug string, e *lab.Experiment) form {
 	return f
 }
 
-// runsOf lists the last runs of a paper.
+// mostPast is how many past runs a page lists.
+const mostPast = 12
+
+// runsOf lists the runs of a paper, the newest first.
 func (s *Server) runsOf(r *http.Request, slug string) ([]store.Run, error) {
 	all, err := s.cfg.Store.Runs(r.Context())
 	if err != nil {
 		return nil, err
 	}
-	all = slices.DeleteFunc(all, func(r store.Run) bool { return slugOf(r.Experiment) != slug })
-	return all[:min(len(all), 12)], nil
+	return slices.DeleteFunc(all, func(r store.Run) bool { return slugOf(r.Experiment) != slug }), nil
 }
 
 // related are the papers that share the most topics with a page.

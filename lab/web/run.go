@@ -2,12 +2,13 @@ package web
 
 import (
 	"bytes"
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"mime"
 	"net/http"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"github.com/assay-lab/assay/lab/runner"
 	"github.com/assay-lab/assay/lab/shelf"
 	"github.com/assay-lab/assay/lab/store"
+	"github.com/assay-lab/assay/papers"
 )
 
 // jobView is the page of a run that waits or is under way.
@@ -27,6 +29,7 @@ type jobView struct {
 	Back  string
 	Ahead int
 	Mine  bool
+	Again string // address of its form, filled in as it was
 }
 
 func (s *Server) job(w http.ResponseWriter, r *http.Request) error {
@@ -39,8 +42,16 @@ func (s *Server) job(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	view := jobView{Job: j, Slug: slugOf(j.Experiment), Back: back(j.Experiment), Title: j.Experiment, Mine: j.Visitor == visitorOf(r)}
+	view.Again = view.Back
 	if e, ok := s.experiment(j.Experiment); ok {
 		view.Title = e.Title
+		set := maps.Clone(j.Settings)
+		for _, p := range e.Params {
+			if p.Kind == lab.Input && !slices.Contains(p.Choices, set[p.Name]) {
+				delete(set, p.Name) // a file, which must be sent anew
+			}
+		}
+		view.Again = formAddress(j.Experiment, j.Size, set)
 	}
 	if j.State == shelf.Queued {
 		if view.Ahead, err = s.queue.ahead(r.Context(), j.ID); err != nil {
@@ -150,6 +161,9 @@ type runView struct {
 	Charts  []chartData
 	Advice  lab.Advice
 	Back    string // address of the page that it was started from
+	Others  []choice
+	Again   string // address of its form, filled in as it was
+	Usage   usage
 }
 
 // A table is a panel: methods over budgets.
@@ -170,8 +184,11 @@ type tableCell struct {
 }
 
 func (s *Server) load(r *http.Request) (*runner.Run, *lab.Experiment, error) {
-	id := r.PathValue("id")
-	recorded, err := s.cfg.Store.Run(r.Context(), id)
+	return s.loadID(r.Context(), r.PathValue("id"))
+}
+
+func (s *Server) loadID(ctx context.Context, id string) (*runner.Run, *lab.Experiment, error) {
+	recorded, err := s.cfg.Store.Run(ctx, id)
 	if errors.Is(err, store.ErrNoRun) || err == nil && recorded.ID != id {
 		return nil, nil, notFound("run")
 	}
@@ -179,7 +196,11 @@ func (s *Server) load(r *http.Request) (*runner.Run, *lab.Experiment, error) {
 		return nil, nil, err
 	}
 	e, _ := s.experiment(recorded.Experiment)
-	run, err := runner.Load(r.Context(), s.cfg.Store, id, e)
+	grid := e
+	if e != nil && e.Version != recorded.Version {
+		grid = nil // it may differ from the run's
+	}
+	run, err := runner.Load(ctx, s.cfg.Store, id, grid)
 	return run, e, err
 }
 
@@ -188,9 +209,15 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if c, other, err := s.against(r, run); err != nil || c != nil {
+		if err != nil {
+			return err
+		}
+		return s.runAgainst(w, r, run, other, c)
+	}
 	view := runView{
 		Run: run, Slug: slugOf(run.Experiment), Title: run.Title, Command: command(run),
-		Axes: run.Curves.Quality.Label() + " over " + run.Curves.Cost.Label(), Charts: charts(run.Curves),
+		Axes: axes(run.Curves), Charts: charts(run.Curves),
 	}
 	var all []lab.Status
 	for _, v := range run.Verdicts {
@@ -200,7 +227,13 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request) error {
 	if e != nil && e.Advise != nil && !run.Finished.IsZero() {
 		view.Advice = e.Advise(run.Values, run.Curves)
 	}
-	view.Tables = tables(run.Curves)
+	view.Tables, view.Again = tables(run.Curves), s.again(run.Run)
+	if page, ok := papers.Get(view.Slug); ok {
+		view.Usage = usageOf(page)
+	}
+	if view.Others, err = s.choices(r.Context(), run.Run); err != nil {
+		return err
+	}
 	for _, res := range run.Results {
 		for _, f := range res.Outcome.Files {
 			if f.Type == "image/png" && len(view.Samples) < 12 {
@@ -210,6 +243,12 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request) error {
 	}
 	return s.show(w, r, http.StatusOK, "run", view)
 }
+
+// axes says what curves show.
+func axes(c lab.Curves) string { return c.Quality.Label() + " over " + c.Cost.Label() }
+
+// budgetLabel is what budgets count.
+func budgetLabel(c lab.Curves) string { return cmp.Or(c.Budget, c.Cost.Label()) }
 
 // back is the page of an experiment.
 func back(experiment string) string {
@@ -343,15 +382,19 @@ func (s *Server) apiRun(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	run.Values = maps.Clone(run.Values)
-	for name := range run.Inputs { // where a file lies here is nobody's business
-		run.Values[name] = filepath.Base(run.Values[name])
+	c, _, err := s.against(r, run)
+	if err != nil {
+		return err
+	}
+	if c != nil {
+		c.This, c.Other = public(c.This), public(c.Other)
 	}
 	return writeJSON(w, http.StatusOK, struct {
 		store.Run
-		Curves   lab.Curves      `json:"curves"`
-		Verdicts []runner.Judged `json:"verdicts"`
-	}{run.Run, run.Curves, run.Verdicts})
+		Curves     lab.Curves         `json:"curves"`
+		Verdicts   []runner.Judged    `json:"verdicts"`
+		Comparison *runner.Comparison `json:"comparison,omitempty"`
+	}{public(run.Run), run.Curves, run.Verdicts, c})
 }
 
 func (s *Server) apiPaper(w http.ResponseWriter, r *http.Request) error {

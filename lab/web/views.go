@@ -36,7 +36,6 @@ var functions = template.FuncMap{
 	"join":   strings.Join,
 	"digits": lab.Digits,
 	"day":    func(t time.Time) string { return t.Format("2 Jan 2006") },
-	"month":  func(t time.Time) string { return t.Format("January 2006") },
 	"iso":    func(t time.Time) string { return t.Format(time.RFC3339) },
 	"class":  func(s any) string { return "verdict-" + strings.ReplaceAll(fmt.Sprint(s), " ", "-") },
 	"mark":   func(s any) string { return marks[lab.Status(fmt.Sprint(s))] },
@@ -44,12 +43,22 @@ var functions = template.FuncMap{
 	"dataURL": func(b []byte) template.URL {
 		return template.URL("data:image/png;base64," + base64.StdEncoding.EncodeToString(b))
 	},
-	"base":    filepath.Base,
-	"json":    func(v any) (string, error) { b, err := json.Marshal(v); return string(b), err },
-	"package": func(p string) string { return "github.com/assay-lab/assay/" + p },
+	"base":     filepath.Base,
+	"clock":    func(t time.Time) string { return t.Format("2 Jan 2006, 15:04") },
+	"json":     func(v any) (string, error) { b, err := json.Marshal(v); return string(b), err },
+	"crumb":    crumb,
+	"appeared": appeared,
 }
 
 var marks = map[lab.Status]string{lab.Holds: "✓", lab.HoldsInPart: "◐", lab.Fails: "✗", lab.Undecided: "?"}
+
+// crumb names the page that a run was started from.
+func crumb(slug string) string {
+	if slug == comparisons {
+		return "Compare samplers"
+	}
+	return slug
+}
 
 // withQuery is the front page's address with one thing of its query changed, on the
 // first page.
@@ -78,12 +87,12 @@ func parseViews() (map[string]*template.Template, error) {
 		return nil, err
 	}
 	views := map[string]*template.Template{}
-	for _, name := range []string{"feed", "paper", "compare", "job", "run", "error"} {
+	for _, name := range []string{"feed", "paper", "compare", "job", "run", "diff", "error"} {
 		t, err := layout.Clone()
 		if err != nil {
 			return nil, err
 		}
-		if views[name], err = t.ParseFS(templateFiles, "templates/form.html", "templates/"+name+".html"); err != nil {
+		if views[name], err = t.ParseFS(templateFiles, "templates/form.html", "templates/usage.html", "templates/"+name+".html"); err != nil {
 			return nil, err
 		}
 	}

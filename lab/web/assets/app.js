@@ -30,13 +30,18 @@
       ? { distr: 3, log: 10, range: (u, lo, hi) => [lo / 1.15, hi * 1.15] }
       : { range: (u, lo, hi) => { const pad = (hi - lo || Math.abs(hi) || 1) * 0.06; return [lo - pad, hi + pad]; } };
     const width = Math.max(260, el.clientWidth);
-    new uPlot({
+    // Of a method in two runs the legend has one entry, which stands for both.
+    const pair = d.series.map((s) => d.series.findIndex((o) => o.other === s.method && !s.other));
+    const chart = new uPlot({
+      hooks: { setSeries: [(u, i, o) => { if (i && "show" in o && pair[i - 1] >= 0) u.setSeries(pair[i - 1] + 1, { show: o.show }); }] },
       width, height: Math.round(width * 0.62),
       scales: { x: { time: false, ...scale(d.logX && d.budgets[0] > 0) }, y: scale(d.logY) },
       axes: [{ ...axis(d.x), splits: () => ticks(d.budgets), filter: (u, vs) => vs }, { ...axis(d.y), size: 62 }],
       series: [{ label: d.x, value: (u, v) => number(v) },
         ...d.series.map((s) => ({ label: s.method, stroke: seen(s.color), width: 2, dash: s.dashed ? [6, 3] : undefined, spanGaps: true, points: { show: true, size: 6 }, value: (u, v) => number(v) }))],
     }, [d.budgets, ...d.series.map((s) => s.mean)], el);
+    const entries = chart.root.querySelectorAll(".u-series");
+    pair.forEach((i) => { if (i >= 0) entries[i + 1].classList.add("twin"); });
     if (d.diverged) say("Diverged somewhere, off the chart there: " + d.diverged.join(", "));
   }
 
@@ -52,16 +57,20 @@
   document.querySelectorAll("[data-events]").forEach((box) => {
     const state = box.querySelector(".state"), bar = box.querySelector("progress"), charts = box.querySelector(".charts");
     const source = new EventSource(box.dataset.events);
-    let drawn = 0;
+    const said = box.querySelector(".said");
+    let drawn = 0, tenth = -1;
     source.addEventListener("waiting", (e) => {
       const n = +e.data;
-      state.textContent = n ? `Waiting: ${n} ${n === 1 ? "run" : "runs"} before this one.` : "Waiting.";
+      const text = n ? `Waiting: ${n} ${n === 1 ? "run" : "runs"} before this one.` : "Waiting.";
+      if (state.textContent !== text) state.textContent = said.textContent = text;
     });
     source.addEventListener("progress", (e) => {
       const p = JSON.parse(e.data);
       bar.max = p.total || 1;
       bar.value = p.done;
       state.textContent = `${p.done} of ${p.total} cells${p.failed ? `, ${p.failed} failed` : ""}${left(p.left)}`;
+      const now = Math.floor(10 * p.done / (p.total || 1)); // a screen reader is told every tenth
+      if (now !== tenth) { tenth = now; said.textContent = state.textContent; }
       if (p.charts && (Date.now() - drawn > 400 || p.done === p.total)) { drawn = Date.now(); draw(charts, p.charts); }
     });
     source.addEventListener("end", () => { source.close(); location.replace(box.dataset.job); });
