@@ -19,6 +19,7 @@ type serveFlags struct {
 	runs    int
 	jobs    int
 	verbose bool
+	mail    mailFlags
 }
 
 func (c *console) serveCommand() *cobra.Command {
@@ -30,9 +31,12 @@ func (c *console) serveCommand() *cobra.Command {
 their verdicts, and forms that run them in place, on your own files too.
 
 Runs are those of assay run: what one began, the other goes on with. A server that
-was stopped goes on with its runs when it is started again.`,
+was stopped goes on with its runs when it is started again.
+
+With a mail server, readers can subscribe to a digest of new papers and verdicts.`,
 		Example: `  assay serve
-  assay serve --addr 127.0.0.1:9000 --runs 2`,
+  assay serve --addr 127.0.0.1:9000 --runs 2
+  assay serve --smtp smtp.example.org:587 --mail-from papers@example.org`,
 		Args: takes(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.serve(cmd.Context(), f) },
 	}
@@ -42,6 +46,7 @@ was stopped goes on with its runs when it is started again.`,
 	flags.IntVar(&f.runs, "runs", 1, "`N` runs at once; others wait")
 	flags.IntVar(&f.jobs, "jobs", 0, "`N` cells of a run at once: 0 for one a core")
 	flags.BoolVar(&f.verbose, "verbose", false, "say more of what goes wrong")
+	addMail(flags, &f.mail)
 	return cmd
 }
 
@@ -54,6 +59,10 @@ func (c *console) serve(ctx context.Context, f serveFlags) error {
 		return usagef("", "--jobs = %d: must not be negative", f.jobs)
 	}
 	if err := loopback(f.addr); err != nil {
+		return err
+	}
+	sender, site, err := f.mail.sender()
+	if err != nil {
 		return err
 	}
 	dir, err := cache.Dir()
@@ -76,6 +85,7 @@ func (c *console) serve(ctx context.Context, f serveFlags) error {
 	}
 	s, err := web.New(ctx, web.Config{
 		Store: st, Shelf: sh, Uploads: filepath.Join(dir, "uploads"), Runs: f.runs, Jobs: f.jobs,
+		Mail: sender, URL: site,
 		Log: slog.New(slog.NewTextHandler(c.err, &slog.HandlerOptions{Level: level})),
 	})
 	if err != nil {
