@@ -25,7 +25,7 @@ func ParseAddress(s string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if a.Name != "" {
+	if a.Name != "" || strings.ContainsAny(s, ":;") { // which name a group
 		return "", fmt.Errorf("address %q: must be the address alone, without a name", cut(s, 80))
 	}
 	return a.Address, nil

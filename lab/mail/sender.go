@@ -88,22 +88,20 @@ func (s *Sender) Send(ctx context.Context, m Message) error {
 	whole := ctx
 	ctx, cancel := context.WithTimeout(whole, s.timeout())
 	defer cancel()
-	var conn net.Conn
-	client, err := s.client(func(c net.Conn) { conn = c })
+	// The library heeds ctx until there is a connection, and leaves it open after an error.
+	hangUp := func() {}
+	defer func() { hangUp() }()
+	client, err := s.client(func(c net.Conn) {
+		stop := context.AfterFunc(ctx, func() { c.Close() })
+		hangUp = func() { stop(); c.Close() }
+	})
 	if err != nil {
 		return fmt.Errorf("mail: %w", err)
 	}
-	defer func() { // the library leaves it open after an error
-		if conn != nil {
-			conn.Close()
-		}
-	}()
 	session, err := client.DialToSMTPClientWithContext(ctx)
 	if err != nil {
 		return fmt.Errorf("mail: %s: %w: %w", s.Server, ErrUnavailable, err)
 	}
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
-	defer stop()
 	err = client.SendWithSMTPClient(session, msg)
 	if msg.IsDelivered() { // what went wrong after that is no matter
 		client.CloseWithSMTPClient(session)

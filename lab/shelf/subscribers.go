@@ -41,6 +41,7 @@ const (
 	RequestLife = 3 * 24 * time.Hour
 	requestGap  = time.Hour        // between two mails that ask an address to confirm
 	lease       = 10 * time.Minute // of what is taken to be sent
+	onTime      = time.Hour        // late at most, and the next digest makes up for it
 	mostRefused = 3                // times in a row, which ends a subscription
 )
 
@@ -110,13 +111,13 @@ func (s *Shelf) Confirm(ctx context.Context, token string) (Subscriber, error) {
 		ON CONFLICT (address) DO UPDATE SET failures = 0, refusals = 0, later = 0, period = excluded.period,
 			due = CASE WHEN period = excluded.period THEN due ELSE told + ? END
 		RETURNING `+subscriberColumns,
-		r.Address, r.Period, rand.Text(), at.Unix(), Hour(at).Unix(), at.Unix()+length, length)
+		r.Address, r.Period, rand.Text(), at.Unix(), at.Unix(), at.Unix()+length, length)
 	sub, err := scanSubscriber(row)
 	return sub, found("confirm", err)
 }
 
-// Hour is the last full hour of which everything is on the shelf. Digests are of full
-// hours, so that many subscribers share one. What a slow writer puts on the shelf bears
+// Hour is the last full hour of which everything is on the shelf. Digests end at full
+// hours, and so begin there but for the first: many subscribers share one. What a slow writer puts on the shelf bears
 // the time when the writer began: hence the minutes.
 func Hour(at time.Time) time.Time { return at.Add(-5 * time.Minute).UTC().Truncate(time.Hour) }
 
@@ -215,12 +216,13 @@ func (s *Shelf) Due(ctx context.Context, limit int) ([]Subscriber, error) {
 }
 
 // Sent records that a subscriber knows of what was before until. The next digest is a
-// period after this one was due, or after now if this one is that late.
+// period after this one: to the minute of when it was due, if it was about on time.
 func (s *Shelf) Sent(ctx context.Context, sub Subscriber, until time.Time) error {
-	due := sub.Due.Add(sub.Period.Length())
-	if at := s.Now(); !due.After(at) {
-		due = at.Add(sub.Period.Length())
+	due := s.Now()
+	if due.Sub(sub.Due) < onTime {
+		due = sub.Due
 	}
+	due = due.Add(sub.Period.Length())
 	_, err := s.db.ExecContext(ctx, "UPDATE subscribers SET told = ?, due = ?, later = 0, failures = 0, refusals = 0 WHERE token = ?",
 		until.Unix(), due.Unix(), sub.Token)
 	return found("subscriber", err)

@@ -37,6 +37,7 @@ const (
 	mailBatch   = 2 * mailsAtOnce        // taken from the shelf at once
 	mailPause   = time.Minute            // from one look to the next
 	mostPause   = time.Hour              // while there is no mail server
+	mostDigests = 64                     // kept, of some hundred kilobytes each
 )
 
 func (p *postman) poke() {
@@ -211,7 +212,7 @@ func (p *postman) digest(ctx context.Context, since, until time.Time) (shelf.Dig
 	if err != nil {
 		return d, err
 	}
-	if p.digests == nil || !p.until.Equal(until) {
+	if len(p.digests) == 0 || len(p.digests) >= mostDigests || !p.until.Equal(until) {
 		p.digests, p.until = map[window]shelf.Digest{}, until
 	}
 	p.digests[w] = d
