@@ -43,8 +43,14 @@ func (f mailFlags) sender() (s *mail.Sender, site string, err error) {
 		return nil, site, nil
 	}
 	s = &mail.Sender{Server: f.server, User: f.user, Security: mail.Security(f.security)}
-	if f.security == "" && strings.HasSuffix(f.server, ":465") {
-		s.Security = mail.TLS
+	switch s.Security {
+	case mail.StartTLS, mail.TLS, mail.None:
+	case "":
+		if strings.HasSuffix(f.server, ":465") {
+			s.Security = mail.TLS
+		}
+	default:
+		return nil, "", usagef("", "--smtp-tls = %q: must be starttls, tls or none", f.security)
 	}
 	if s.Password, err = f.password(); err != nil {
 		return nil, "", err
