@@ -20,6 +20,7 @@ type serveFlags struct {
 	jobs    int
 	memory  int64
 	verbose bool
+	mail    mailFlags
 }
 
 func (c *console) serveCommand() *cobra.Command {
@@ -32,9 +33,12 @@ their verdicts, and forms that run them in place, on your own files too.
 
 Runs are those of assay run: what one began, the other goes on with. A server that
 was stopped goes on with its runs when it is started again. Each runs in a process of
-its own, with a lower priority and a bound on its memory.`,
+its own, with a lower priority and a bound on its memory.
+
+With a mail server, readers can subscribe to a digest of new papers and verdicts.`,
 		Example: `  assay serve
-  assay serve --addr 127.0.0.1:9000 --runs 2`,
+  assay serve --addr 127.0.0.1:9000 --runs 2
+  assay serve --smtp smtp.example.org:587 --mail-from papers@example.org`,
 		Args: takes(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.serve(cmd.Context(), f) },
 	}
@@ -45,6 +49,7 @@ its own, with a lower priority and a bound on its memory.`,
 	flags.IntVar(&f.jobs, "jobs", 0, "`N` cells of a run at once: 0 for one a core")
 	flags.Int64Var(&f.memory, "memory", 4096, "a run may take `N` MB of memory: 0 for no bound")
 	flags.BoolVar(&f.verbose, "verbose", false, "say more of what goes wrong")
+	addMail(flags, &f.mail)
 	return cmd
 }
 
@@ -62,6 +67,10 @@ func (c *console) serve(ctx context.Context, f serveFlags) error {
 		return usagef("", "--memory = %d: must be 0 or at least %d", f.memory, leastMemory)
 	}
 	if err := loopback(f.addr); err != nil {
+		return err
+	}
+	sender, site, err := f.mail.sender()
+	if err != nil {
 		return err
 	}
 	dir, err := cache.Dir()
@@ -84,6 +93,7 @@ func (c *console) serve(ctx context.Context, f serveFlags) error {
 	}
 	s, err := web.New(ctx, web.Config{
 		Store: st, Shelf: sh, Uploads: filepath.Join(dir, "uploads"), Runs: f.runs, Run: jobStarter{f.jobs, f.memory << 20}.run,
+		Mail: sender, URL: site,
 		Log: slog.New(slog.NewTextHandler(c.err, &slog.HandlerOptions{Level: level})),
 	})
 	if err != nil {

@@ -61,6 +61,7 @@ func TestServeErrors(t *testing.T) {
 		{"serve --addr 8080", "HOST:PORT"},
 		{"serve --runs 0", "at least 1"},
 		{"serve --jobs -1", "negative"},
+		{"serve --smtp example.org:25", "--mail-from"},
 		{"serve now", "now"},
 		{"papers sync", "--source"},
 		{"papers sync --source file:///etc/passwd", "http or https"},

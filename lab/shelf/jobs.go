@@ -41,7 +41,7 @@ func (s *Shelf) AddJob(ctx context.Context, j Job) (Job, error) {
 	if err != nil {
 		return j, fmt.Errorf("shelf: %w", err)
 	}
-	j.ID, j.State, j.Created = "j"+strings.ToLower(rand.Text()[:11]), Queued, now().UTC().Truncate(time.Second)
+	j.ID, j.State, j.Created = "j"+strings.ToLower(rand.Text()[:11]), Queued, s.Now().UTC().Truncate(time.Second)
 	if _, err := s.db.ExecContext(ctx, "INSERT INTO jobs (id, visitor, experiment, size, settings, state, created) VALUES (?, ?, ?, ?, ?, ?, ?)",
 		j.ID, j.Visitor, j.Experiment, j.Size, string(settings), j.State, j.Created.Unix()); err != nil {
 		return j, fmt.Errorf("shelf: %w", err)

@@ -34,8 +34,9 @@ func (s *Shelf) Put(ctx context.Context, papers []Paper) (added int, err error) 
 		return 0, fmt.Errorf("shelf: %w", err)
 	}
 	defer tx.Rollback()
+	at := s.Now().Unix()
 	for i := range papers {
-		isNew, err := put(ctx, tx, &papers[i])
+		isNew, err := put(ctx, tx, &papers[i], at)
 		if err != nil {
 			return 0, fmt.Errorf("shelf: paper %q: %w", papers[i].Slug, err)
 		}
@@ -49,7 +50,7 @@ func (s *Shelf) Put(ctx context.Context, papers []Paper) (added int, err error) 
 	return added, nil
 }
 
-func put(ctx context.Context, tx *sql.Tx, p *Paper) (isNew bool, err error) {
+func put(ctx context.Context, tx *sql.Tx, p *Paper, at int64) (isNew bool, err error) {
 	if p.Slug == "" || p.Title == "" || p.URL == "" {
 		return false, errors.New("slug, title and URL must not be empty")
 	}
@@ -59,9 +60,9 @@ func put(ctx context.Context, tx *sql.Tx, p *Paper) (isNew bool, err error) {
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		isNew = true
-		r, err := tx.ExecContext(ctx, `INSERT INTO papers (slug, title, authors, summary, topics, methods, url, source, published, runnable)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			p.Slug, p.Title, lines(p.Authors), p.Summary, lines(p.Topics), lines(p.Methods), p.URL, p.Source, p.Published.Unix(), p.Runnable)
+		r, err := tx.ExecContext(ctx, `INSERT INTO papers (slug, title, authors, summary, topics, methods, url, source, published, runnable, added)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			p.Slug, p.Title, lines(p.Authors), p.Summary, lines(p.Topics), lines(p.Methods), p.URL, p.Source, p.Published.Unix(), p.Runnable, at)
 		if err != nil {
 			return false, err
 		}
@@ -151,10 +152,24 @@ func (s *Shelf) SlugOf(ctx context.Context, url string) (slug string, err error)
 	return slug, nil
 }
 
-// SetStatus records the verdict of a paper's last run; "" for none.
+// SetStatus records the verdict of a paper's last run; "" for none. A verdict that is
+// another than before is told by the next digests.
 func (s *Shelf) SetStatus(ctx context.Context, slug, status string) error {
-	if _, err := s.db.ExecContext(ctx, "UPDATE papers SET status = ? WHERE slug = ? AND status <> ?", status, slug, status); err != nil {
-		return fmt.Errorf("shelf: %w", err)
+	fail := func(err error) error { return fmt.Errorf("shelf: verdict of %q: %w", slug, err) }
+	tx, err := s.db.BeginTx(ctx, nil)
+	if err != nil {
+		return fail(err)
+	}
+	defer tx.Rollback()
+	if _, err := tx.ExecContext(ctx, "INSERT INTO changes (paper, was, became, at) SELECT n, status, ?, ? FROM papers WHERE slug = ? AND status <> ?",
+		status, s.Now().Unix(), slug, status); err != nil {
+		return fail(err)
+	}
+	if _, err := tx.ExecContext(ctx, "UPDATE papers SET status = ? WHERE slug = ? AND status <> ?", status, slug, status); err != nil {
+		return fail(err)
+	}
+	if err := tx.Commit(); err != nil {
+		return fail(err)
 	}
 	return nil
 }

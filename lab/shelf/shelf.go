@@ -18,7 +18,11 @@ import (
 
 // A Shelf is an open database of papers. Its methods may be called from several
 // goroutines.
-type Shelf struct{ db *sql.DB }
+type Shelf struct {
+	db *sql.DB
+
+	Now func() time.Time // the clock, which tests set
+}
 
 // ErrNotFound is wrapped by the error for something that is not there.
 var ErrNotFound = errors.New("not found")
@@ -130,6 +134,46 @@ CREATE TRIGGER papers_update AFTER UPDATE OF title, summary, topics, methods ON 
 END;
 INSERT INTO words (words) VALUES ('rebuild');
 INSERT INTO names (names) VALUES ('rebuild');
+`, `
+-- What is there already was put on the shelf long ago.
+ALTER TABLE papers ADD COLUMN added INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX papers_added ON papers (added);
+CREATE INDEX votes_at     ON votes (at);
+
+CREATE TABLE changes (                    -- of papers' verdicts
+	n      INTEGER PRIMARY KEY,
+	paper  INTEGER NOT NULL REFERENCES papers (n) ON DELETE CASCADE,
+	was    TEXT NOT NULL,
+	became TEXT NOT NULL,
+	at     INTEGER NOT NULL
+) STRICT;
+CREATE INDEX changes_at ON changes (at);
+
+CREATE TABLE requests (                   -- wishes for a digest that are not confirmed yet
+	n        INTEGER PRIMARY KEY,
+	address  TEXT NOT NULL UNIQUE COLLATE NOCASE,
+	period   TEXT NOT NULL,
+	token    TEXT UNIQUE,                 -- of the link that confirms; NULL when it is no longer good
+	asked    INTEGER NOT NULL,            -- or mailed, what was last
+	waits    INTEGER NOT NULL DEFAULT 1,  -- its mail is still to be sent
+	later    INTEGER NOT NULL DEFAULT 0,  -- not before then
+	failures INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX requests_wait ON requests (waits, later);
+
+CREATE TABLE subscribers (
+	n         INTEGER PRIMARY KEY,
+	address   TEXT NOT NULL UNIQUE COLLATE NOCASE,
+	period    TEXT NOT NULL,              -- daily or weekly
+	token     TEXT NOT NULL UNIQUE,       -- of the link that ends the subscription
+	confirmed INTEGER NOT NULL,
+	told      INTEGER NOT NULL,           -- up to here, by the digests so far
+	due       INTEGER NOT NULL,           -- the next digest
+	later     INTEGER NOT NULL DEFAULT 0, -- it is not tried before then
+	failures  INTEGER NOT NULL DEFAULT 0, -- in a row
+	refusals  INTEGER NOT NULL DEFAULT 0  -- in a row, of the address
+) STRICT;
+CREATE INDEX subscribers_due ON subscribers (due);
 `}
 
 // Open opens the database at path, and creates it and its folder when absent.
@@ -150,7 +194,7 @@ func Open(ctx context.Context, path string) (*Shelf, error) {
 	if err != nil {
 		return nil, fmt.Errorf("shelf: %w", err)
 	}
-	s := &Shelf{db: sql.OpenDB(c)}
+	s := &Shelf{db: sql.OpenDB(c), Now: time.Now}
 	s.db.SetMaxOpenConns(4)
 	s.db.SetMaxIdleConns(4)
 	if err := s.migrate(ctx); err != nil {
@@ -194,9 +238,6 @@ func (s *Shelf) migrate(ctx context.Context) error {
 	}
 	return tx.Commit()
 }
-
-// now is the clock; tests set it.
-var now = time.Now
 
 // Ping reports whether the database can be read.
 func (s *Shelf) Ping(ctx context.Context) error {

@@ -21,11 +21,8 @@ func open(t testing.TB) *Shelf {
 	return s
 }
 
-// clock sets the time for a test.
-func clock(t testing.TB, at time.Time) {
-	now = func() time.Time { return at }
-	t.Cleanup(func() { now = time.Now })
-}
+// clock sets the time of a shelf.
+func clock(s *Shelf, at time.Time) { s.Now = func() time.Time { return at } }
 
 var day0 = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
@@ -70,7 +67,7 @@ func TestFind(t *testing.T) {
 	if err := s.SetStatus(t.Context(), "gamma", "holds"); err != nil {
 		t.Fatal(err)
 	}
-	clock(t, day0.AddDate(0, 0, 5))
+	clock(s, day0.AddDate(0, 0, 5))
 	for _, v := range []struct{ slug, visitor string }{{"alpha", "x"}, {"alpha", "y"}, {"gamma", "x"}} {
 		if _, err := s.Vote(t.Context(), v.slug, v.visitor, true); err != nil {
 			t.Fatal(err)
@@ -146,7 +143,7 @@ func TestPages(t *testing.T) {
 func TestTrend(t *testing.T) {
 	s := open(t)
 	mustPut(t, s, paper("old", 0), paper("new", 1), paper("none", 2))
-	at := func(hours int) { clock(t, day0.Add(time.Duration(hours)*time.Hour)) }
+	at := func(hours int) { clock(s, day0.Add(time.Duration(hours)*time.Hour)) }
 	vote := func(slug string, visitors ...string) {
 		for _, v := range visitors {
 			if _, err := s.Vote(t.Context(), slug, v, true); err != nil {

@@ -34,7 +34,7 @@ func (s *Shelf) Vote(ctx context.Context, slug, visitor string, up bool) (votes 
 		return fail(err)
 	}
 	if up {
-		_, err = tx.ExecContext(ctx, "INSERT OR IGNORE INTO votes VALUES (?, ?, ?)", n, visitor, now().Unix())
+		_, err = tx.ExecContext(ctx, "INSERT OR IGNORE INTO votes VALUES (?, ?, ?)", n, visitor, s.Now().Unix())
 	} else {
 		_, err = tx.ExecContext(ctx, "DELETE FROM votes WHERE paper = ? AND visitor = ?", n, visitor)
 	}

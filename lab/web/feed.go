@@ -31,6 +31,7 @@ type feedView struct {
 	States []lab.Status
 	Spans  []string
 	Token  string
+	Mail   bool // the digest can be had
 }
 
 // A card is a paper in the feed.
@@ -81,7 +82,7 @@ func (s *Server) feed(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	view := feedView{Token: s.token(visitorOf(r)), Query: r.URL.Query(), States: statuses, Spans: []string{"day", "week", "month"}}
+	view := feedView{Token: s.token(visitorOf(r)), Mail: s.cfg.Mail != nil, Query: r.URL.Query(), States: statuses, Spans: []string{"day", "week", "month"}}
 	var cards []card
 	for _, p := range page.Papers {
 		c := card{Paper: p, Token: s.token(visitorOf(r))}

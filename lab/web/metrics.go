@@ -18,6 +18,7 @@ type meters struct {
 	seconds  *prometheus.HistogramVec
 	jobs     *prometheus.CounterVec
 	cells    prometheus.Counter
+	mails    *prometheus.CounterVec
 }
 
 func newMeters(s *Server) *meters {
@@ -29,6 +30,8 @@ func newMeters(s *Server) *meters {
 		}, []string{"pattern", "code"}),
 		jobs:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "assay_jobs_total", Help: "Jobs that ended, by how."}, []string{"state"}),
 		cells: prometheus.NewCounter(prometheus.CounterOpts{Name: "assay_cells_total", Help: "Cells that jobs have finished."}),
+		mails: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "assay_mails_total", Help: "Mails that were tried, by what they are and what came of it."},
+			[]string{"kind", "state"}),
 	}
 	count := func(state shelf.State) float64 {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
@@ -48,7 +51,7 @@ func newMeters(s *Server) *meters {
 		}
 		return float64(len(open) - running)
 	}
-	m.registry.MustRegister(m.seconds, m.jobs, m.cells,
+	m.registry.MustRegister(m.seconds, m.jobs, m.cells, m.mails,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "assay_jobs_running", Help: "Jobs under way."}, func() float64 { return count(shelf.Running) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "assay_jobs_queued", Help: "Jobs that wait."}, func() float64 { return count(shelf.Queued) }))
 	return m

@@ -87,7 +87,7 @@ func parseViews() (map[string]*template.Template, error) {
 		return nil, err
 	}
 	views := map[string]*template.Template{}
-	for _, name := range []string{"feed", "paper", "compare", "job", "run", "diff", "error"} {
+	for _, name := range []string{"feed", "paper", "compare", "job", "run", "diff", "error", "subscribe"} {
 		t, err := layout.Clone()
 		if err != nil {
 			return nil, err

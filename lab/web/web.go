@@ -15,11 +15,13 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/assay-lab/assay/compare"
 	"github.com/assay-lab/assay/lab"
 	"github.com/assay-lab/assay/lab/feeds"
+	"github.com/assay-lab/assay/lab/mail"
 	"github.com/assay-lab/assay/lab/runner"
 	"github.com/assay-lab/assay/lab/shelf"
 	"github.com/assay-lab/assay/lab/store"
@@ -40,7 +42,9 @@ type Config struct {
 
 	// Run runs an experiment to its end, tells how far it is, and returns the run's ID;
 	// nil: in this process. A process of its own leaves the pages their time and memory.
-	Run func(ctx context.Context, e *lab.Experiment, size lab.Size, v lab.Values, progress func(runner.Progress)) (string, error)
+	Run  func(ctx context.Context, e *lab.Experiment, size lab.Size, v lab.Values, progress func(runner.Progress)) (string, error)
+	Mail *mail.Sender // sends digests; nil: nobody can subscribe
+	URL  string       // public address of the server, which links in mails begin with; "": that of the listener
 
 	// Lookup finds a paper that a reader submits; nil: at arXiv.
 	Lookup func(ctx context.Context, id string) (shelf.Paper, error)
@@ -60,6 +64,9 @@ type Server struct {
 	mux    http.Handler
 	status statusCache
 	meters *meters
+
+	asks    asks
+	postman *postman
 }
 
 //go:embed templates/*.html
@@ -72,6 +79,11 @@ var assetFiles embed.FS
 func New(ctx context.Context, cfg Config) (*Server, error) {
 	if cfg.Store == nil || cfg.Shelf == nil || cfg.Uploads == "" {
 		return nil, errors.New("web: store, shelf and folder for uploads must be set")
+	}
+	if cfg.Mail != nil {
+		if err := cfg.Mail.Check(); err != nil {
+			return nil, fmt.Errorf("web: %w", err)
+		}
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -103,6 +115,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	}
 	s := &Server{cfg: cfg, key: key, limits: newLimiter()}
 	s.queue = &queue{server: s, live: map[string]*live{}, wake: make(chan struct{}, 1)}
+	s.postman = &postman{server: s, wake: make(chan struct{}, 1)}
 	s.meters = newMeters(s)
 	if s.views, err = parseViews(); err != nil {
 		return nil, fmt.Errorf("web: %w", err)
@@ -171,8 +184,12 @@ func published(p papers.Paper) time.Time {
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	worked := make(chan struct{})
-	go func() { defer close(worked); s.queue.work(ctx) }()
+	var work sync.WaitGroup
+	work.Go(func() { s.queue.work(ctx) })
+	if s.cfg.Mail != nil {
+		s.postman.site = cmp.Or(s.cfg.URL, "http://"+l.Addr().String()+"/")
+		work.Go(func() { s.postman.work(ctx) })
+	}
 	h := &http.Server{
 		Handler:           s,
 		ReadHeaderTimeout: 5 * time.Second,
@@ -194,7 +211,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 			h.Close()
 		}
 	}
-	<-worked
+	work.Wait()
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}
@@ -219,6 +236,12 @@ func (s *Server) routes() http.Handler {
 	page("POST /papers", s.submit)
 	page("POST /papers/{slug}/vote", s.vote)
 	page("POST /papers/{slug}/runs", s.start)
+	page("GET /subscribe", s.subscribePage)
+	page("POST /subscribe", s.subscribe)
+	page("GET /subscribe/confirm", s.confirmPage)
+	page("POST /subscribe/confirm", s.confirm)
+	page("GET /unsubscribe", s.leavePage)
+	page("POST /unsubscribe", s.leave)
 	page("GET /compare/{field}", s.compare)
 	page("POST /compare/runs", s.start)
 	page("GET /jobs/{id}", s.job)

@@ -1,0 +1,297 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"image/png"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	downloads "github.com/chromedp/cdproto/browser"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
+	"github.com/assay-lab/assay/onnx"
+)
+
+// TestPage uses the Daily Papers page as a reader does.
+func TestPage(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs experiments in a browser")
+	}
+	d := newDesk(t)
+	mails := receiveMail(t)
+	s := d.serve("--smtp", mails.addr, "--smtp-tls", "none", "--mail-from", "papers@example.org")
+	b := openBrowser(t)
+	for _, part := range []struct {
+		name string
+		test func(*testing.T, *browser, *served)
+	}{
+		{"find, run, and take the picture", findAndRun},
+		{"an own model and a bad file", ownModel},
+		{"vote", voteFor},
+		{"subscribe", func(t *testing.T, b *browser, s *served) { subscribe(t, b, s, mails) }},
+		{"keyboard alone", keyboardAlone},
+		{"killed and resumed", killedAndResumed},
+		{"every page, narrow and dark", everyPage},
+	} {
+		if !t.Run(part.name, func(t *testing.T) {
+			b.t, s.t = t, t
+			part.test(t, b, s)
+			b.quiet("favicon")
+		}) {
+			break // the browser is where it went wrong
+		}
+	}
+	b.t, s.t = t, t
+}
+
+// findAndRun looks for a paper, runs it at quick size, sees its curve grow, and
+// downloads the picture.
+func findAndRun(t *testing.T, b *browser, s *served) {
+	b.open(s.url)
+	b.do("search", chromedp.SendKeys(chromedp.CSS("#q"), "pseudo numerical"))
+	b.until(`document.querySelectorAll("#list article").length === 1 && document.querySelector('#list a[href="/papers/pndm"]')`)
+	if at := b.text("location.search"); at != "?q=pseudo+numerical" {
+		t.Errorf("the search is at %q", at)
+	}
+	b.click(`#list h3 a`)
+	b.until(`location.pathname === "/papers/pndm"`)
+	b.click(`details[open] button.go`)
+	b.until(`document.querySelector(".live progress")?.value > 0 || location.pathname.startsWith("/runs/")`)
+	grown := map[string]bool{}
+	for end := time.Now().Add(patience); time.Now().Before(end) && !strings.HasPrefix(b.text("location.pathname"), "/runs/"); {
+		grown[b.text(`document.querySelector(".live .charts")?.dataset.points`)] = true
+		time.Sleep(10 * time.Millisecond)
+	}
+	delete(grown, "undefined")
+	if len(grown) < 3 {
+		t.Errorf("while it runs the curve has these numbers of points: %v", grown)
+	}
+	b.until(`document.querySelector("main .badge") && document.querySelector(".charts canvas")`)
+
+	dir := t.TempDir()
+	if _, err := chromedp.CallBrowser(b.ctx, downloads.SetDownloadBehavior, downloads.SetDownloadBehaviorParams{Behavior: "allow", DownloadPath: dir}); err != nil {
+		t.Fatal(err)
+	}
+	b.click(`.downloads a[href*="curve.png"]`)
+	file := filepath.Join(dir, strings.TrimPrefix(b.text("location.pathname"), "/runs/")+"-curve.png")
+	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+		if f, err := os.Open(file); err == nil {
+			img, err := png.Decode(f)
+			f.Close()
+			if err == nil && img.Bounds().Dx() > 300 {
+				return
+			}
+		}
+		if time.Now().After(end) {
+			t.Fatalf("no picture at %s", file)
+		}
+	}
+}
+
+// halfNetwork writes an ONNX file whose prediction of the noise is half the sample.
+func halfNetwork(t *testing.T, path string) {
+	sample := []int{-1, 1, 2, 2}
+	m := onnx.Model{Graph: onnx.Graph{
+		Nodes: []onnx.Node{
+			{Op: "Mul", In: []string{"sample", "half"}, Out: []string{"scaled"}},
+			{Op: "Reshape", In: []string{"timestep", "column"}, Out: []string{"t"}},
+			{Op: "Mul", In: []string{"t", "none"}, Out: []string{"nothing"}},
+			{Op: "Add", In: []string{"scaled", "nothing"}, Out: []string{"noise"}},
+		},
+		Initializers: []onnx.Initializer{
+			{Name: "half", Tensor: onnx.Tensor{Data: []float32{0.5}}},
+			{Name: "none", Tensor: onnx.Tensor{Data: []float32{0}}},
+			{Name: "column", Tensor: onnx.Tensor{Shape: []int{4}, Data: []int64{-1, 1, 1, 1}}},
+		},
+		Inputs:  []onnx.ValueInfo{{Name: "sample", Type: onnx.Float32, Shape: sample}, {Name: "timestep", Type: onnx.Float32, Shape: []int{-1}}},
+		Outputs: []onnx.ValueInfo{{Name: "noise", Type: onnx.Float32, Shape: sample}},
+	}}
+	if err := m.Write(path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// ownModel compares samplers on a network that is uploaded, after a file that is none
+// and one of another kind.
+func ownModel(t *testing.T, b *browser, s *served) {
+	dir := t.TempDir()
+	good, bad, kind := filepath.Join(dir, "half.onnx"), filepath.Join(dir, "bad.onnx"), filepath.Join(dir, "notes.txt")
+	halfNetwork(t, good)
+	for _, path := range []string{bad, kind} {
+		if err := os.WriteFile(path, []byte("this is no network"), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	send := func(path string, settings ...string) {
+		b.open(s.url + "/compare/diffusion")
+		b.text(`document.querySelectorAll("details").forEach((d) => d.open = true)`)
+		for i := 0; i < len(settings); i += 2 {
+			b.fill(fmt.Sprintf(`[name="set.%s"]`, settings[i]), settings[i+1])
+		}
+		b.do("file", chromedp.SetUploadFiles(chromedp.CSS(`[name="file.model"]`), []string{path}))
+		b.click(`button.go`)
+	}
+	send(kind)
+	b.until(`document.querySelector("[role=alert]")?.innerText.includes("notes.txt")`)
+	b.quiet("400")
+	send(bad, "predict", "noise", "schedule", "ddpm-linear")
+	b.until(`document.querySelector("[role=alert]")?.innerText.includes("bad.onnx")`)
+	b.quiet("400")
+	send(good, "predict", "noise", "schedule", "ddpm-linear", "methods", "ddim,dpmpp-2m", "truth", "40")
+	b.until(`location.pathname.startsWith("/runs/") && document.body.innerText.includes("Recommendation")`)
+	if text := b.text("document.body.innerText"); !strings.Contains(text, "--model FILE") {
+		t.Errorf("the command does not say where the model goes:\n%s", text)
+	}
+}
+
+// voteFor votes, which stays, and takes the vote back.
+func voteFor(t *testing.T, b *browser, s *served) {
+	b.open(s.url + "/?q=pseudo")
+	const button = `article .vote button`
+	for _, want := range []string{"1", "0", "1"} {
+		b.click(button)
+		b.until(fmt.Sprintf(`document.querySelector("%s b")?.innerText === %q`, button, want))
+	}
+	b.open(s.url + "/?order=trend")
+	if got := b.text(fmt.Sprintf(`document.querySelector("%s").getAttribute("aria-pressed")`, button)); got != "true" {
+		t.Errorf("the paper with a vote is not the first of the trend: aria-pressed %s", got)
+	}
+}
+
+// subscribe asks for the digest and confirms by the mail that comes.
+func subscribe(t *testing.T, b *browser, s *served, mails *mailbox) {
+	b.open(s.url)
+	b.fill(`form[action="/subscribe"] [name=address]`, "reader@example.org")
+	b.click(`form[action="/subscribe"] button`)
+	b.until(`document.body.innerText.includes("reader@example.org")`)
+	link := mails.link(t, "/subscribe/confirm")
+	if !strings.HasPrefix(link, s.url) {
+		t.Fatalf("the link leads to %s", link)
+	}
+	b.open(link)
+	b.click(`main form button`)
+	b.until(`document.body.innerText.includes("You are subscribed")`)
+}
+
+// keyboardAlone finds a paper and runs it without a mouse.
+func keyboardAlone(t *testing.T, b *browser, s *served) {
+	b.open(s.url)
+	tabTo := func(selector string) {
+		t.Helper()
+		for range 80 {
+			b.press(kb.Tab)
+			if b.text(fmt.Sprintf(`document.activeElement.matches(%q)`, selector)) == "true" {
+				if b.text(`getComputedStyle(document.activeElement).outlineStyle`) == "none" {
+					t.Errorf("%s: it is not seen that it has the focus", selector)
+				}
+				return
+			}
+		}
+		t.Fatalf("%s cannot be reached by Tab", selector)
+	}
+	b.press(kb.Tab)
+	if b.text(`document.activeElement.getAttribute("href")`) != "#main" {
+		t.Error("the first thing is not the way to the content")
+	}
+	tabTo("#q")
+	b.press("two-pass softmax")
+	b.until(`document.querySelector('#list article a[href="/papers/two-pass-softmax"]') && document.querySelectorAll("#list article").length < 4`)
+	tabTo(`a[href="/papers/two-pass-softmax"]`)
+	b.press(kb.Enter)
+	b.until(`location.pathname === "/papers/two-pass-softmax" && document.readyState === "complete"`)
+	tabTo("button.go")
+	b.press(kb.Enter)
+	b.until(`location.pathname.startsWith("/runs/")`)
+}
+
+// killedAndResumed ends the server while it runs something; the page goes on by itself
+// when there is a server again.
+func killedAndResumed(t *testing.T, b *browser, s *served) {
+	b.open(s.url + "/papers/pndm")
+	b.click(`details[open] input[value=desk]`)
+	b.click(`details[open] button.go`)
+	b.until(`document.querySelector(".live progress")?.value > 3`)
+	job := b.text("location.pathname")
+	s.kill()
+	before := b.text(`document.querySelector(".live progress").value`)
+	time.Sleep(time.Second)
+	s.again()
+	b.until(`location.pathname.startsWith("/runs/") || location.pathname === "` + job + `" && document.querySelector(".live progress")?.value > ` + before)
+	b.until(`location.pathname.startsWith("/runs/")`)
+	if text := b.text(`document.querySelector("main").innerText`); strings.Contains(text, "failed") || strings.Contains(text, "not finished") {
+		t.Errorf("the run is not whole:\n%s", text)
+	}
+	b.quiet("ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE")
+}
+
+// everyPage looks at all pages at two widths and in two schemes: nothing is cut off,
+// dark is dark, and axe-core finds no serious violation.
+func everyPage(t *testing.T, b *browser, s *served) {
+	axe, err := os.ReadFile("../../lab/web/testdata/axe.min.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.open(s.url + "/papers/pndm")
+	run := b.text(`document.querySelector('a[href^="/runs/"]').getAttribute("href")`)
+	compared := func() string {
+		b.open(s.url + "/compare/diffusion")
+		return b.text(`document.querySelector('a[href^="/runs/"]').getAttribute("href")`)
+	}()
+	for _, page := range []struct{ name, path string }{
+		{"feed", "/"}, {"trend", "/?order=trend"}, {"search", "/?q=diffusion"}, {"nothing", "/?q=xyzzy"}, {"paper", "/papers/pndm"},
+		{"plain-paper", "/papers/two-pass-softmax"}, {"run", run}, {"compare", "/compare/diffusion"}, {"compared", compared},
+		{"subscribe", "/subscribe"},
+	} {
+		for _, screen := range []struct {
+			width  int64
+			scheme string
+		}{{1200, "light"}, {1200, "dark"}, {375, "light"}, {375, "dark"}} {
+			where := fmt.Sprintf("%s at %d pixels, %s", page.name, screen.width, screen.scheme)
+			b.screen(screen.width, screen.scheme)
+			b.open(s.url + page.path)
+			if wide := b.text(`document.documentElement.scrollWidth - innerWidth`); wide != "0" && !strings.HasPrefix(wide, "-") {
+				t.Errorf("%s: %s pixels too wide", where, wide)
+			}
+			if dark := b.text(`getComputedStyle(document.body).backgroundColor.match(/\d+/g).slice(0, 3).every((c) => c < 64)`); dark != fmt.Sprint(screen.scheme == "dark") {
+				t.Errorf("%s: a dark background: %s", where, dark)
+			}
+			for _, v := range b.axe(string(axe)) {
+				t.Errorf("%s: %s", where, v)
+			}
+			b.picture(fmt.Sprintf("%s-%d-%s", page.name, screen.width, screen.scheme))
+		}
+	}
+}
+
+// axe lists what axe-core finds to be serious or worse.
+func (b *browser) axe(source string) (found []string) {
+	b.t.Helper()
+	var violations []struct {
+		ID, Impact, Help string
+		Nodes            []struct{ HTML, FailureSummary string }
+	}
+	b.text("(() => {" + source + "; window.axe = axe })()")
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	text, err := chromedp.Run(ctx, chromedp.Evaluate[string](`axe.run(document, {resultTypes: ["violations"]}).then((r) => JSON.stringify(r.violations))`, chromedp.EvalAwaitPromise))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if err := json.Unmarshal([]byte(text), &violations); err != nil {
+		b.t.Fatal(err)
+	}
+	for _, v := range violations {
+		if v.Impact == "serious" || v.Impact == "critical" {
+			for _, n := range v.Nodes {
+				found = append(found, fmt.Sprintf("%s (%s): %s: %s: %s", v.ID, v.Impact, v.Help, n.HTML, n.FailureSummary))
+			}
+		}
+	}
+	return found
+}
