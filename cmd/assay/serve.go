@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
@@ -18,6 +20,8 @@ type serveFlags struct {
 	addr    string
 	runs    int
 	jobs    int
+	login   loginFlags
+	limits  limitFlags
 	verbose bool
 }
 
@@ -30,18 +34,29 @@ func (c *console) serveCommand() *cobra.Command {
 their verdicts, and forms that run them in place, on your own files too.
 
 Runs are those of assay run: what one began, the other goes on with. A server that
-was stopped goes on with its runs when it is started again.`,
+was stopped goes on with its runs when it is started again.
+
+Without --auth only this machine is answered, and nobody logs in. With it the server
+may listen on any address: running experiments, sending files and adding papers then
+need a login; reading, searching and voting do not. Passwords never cross a network
+in the clear: beyond this machine, --tls-cert or a --proxy with HTTPS is needed too.`,
 		Example: `  assay serve
-  assay serve --addr 127.0.0.1:9000 --runs 2`,
+  assay serve --addr 127.0.0.1:9000 --runs 2
+  assay serve password users.txt ada
+  assay serve --addr :443 --auth file:users.txt --tls-cert cert.pem --tls-key key.pem
+  assay serve --addr 10.0.0.2:8080 --auth header:X-Remote-User --proxy 10.0.0.1/32`,
 		Args: takes(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.serve(cmd.Context(), f) },
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.StringVar(&f.addr, "addr", "127.0.0.1:8080", "listen on `HOST:PORT`; the host must be a loopback address")
+	flags.StringVar(&f.addr, "addr", "127.0.0.1:8080", "listen on `HOST:PORT`; without --auth the host must be a loopback address")
 	flags.IntVar(&f.runs, "runs", 1, "`N` runs at once; others wait")
 	flags.IntVar(&f.jobs, "jobs", 0, "`N` cells of a run at once: 0 for one a core")
 	flags.BoolVar(&f.verbose, "verbose", false, "say more of what goes wrong")
+	f.login.add(flags)
+	f.limits.add(flags)
+	cmd.AddCommand(c.passwordCommand())
 	return cmd
 }
 
@@ -53,8 +68,16 @@ func (c *console) serve(ctx context.Context, f serveFlags) error {
 	case f.jobs < 0:
 		return usagef("", "--jobs = %d: must not be negative", f.jobs)
 	}
-	if err := loopback(f.addr); err != nil {
+	auth, certificate, err := f.login.resolve(f.addr)
+	if err != nil {
 		return err
+	}
+	limits, err := f.limits.resolve()
+	if err != nil {
+		return err
+	}
+	if limits.Memory > 0 && os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(limits.Memory) // garbage goes before a run is stopped for it
 	}
 	dir, err := cache.Dir()
 	if err != nil {
@@ -76,6 +99,7 @@ func (c *console) serve(ctx context.Context, f serveFlags) error {
 	}
 	s, err := web.New(ctx, web.Config{
 		Store: st, Shelf: sh, Uploads: filepath.Join(dir, "uploads"), Runs: f.runs, Jobs: f.jobs,
+		Auth: auth, TLS: certificate, Limits: limits,
 		Log: slog.New(slog.NewTextHandler(c.err, &slog.HandlerOptions{Level: level})),
 	})
 	if err != nil {
@@ -85,18 +109,13 @@ func (c *console) serve(ctx context.Context, f serveFlags) error {
 	if err != nil {
 		return fmt.Errorf("--addr %s: %w", f.addr, err)
 	}
-	c.note("Daily Papers at http://%s/ (Ctrl-C stops it; runs go on at the next start)", l.Addr())
+	scheme, whom := "http", ""
+	if certificate != nil {
+		scheme = "https"
+	}
+	if auth == nil {
+		whom = " for this machine only"
+	}
+	c.note("Daily Papers at %s://%s/%s (Ctrl-C stops it; runs go on at the next start)", scheme, l.Addr(), whom)
 	return s.Serve(ctx, l)
-}
-
-// loopback refuses addresses that others could reach: there are no logins.
-func loopback(addr string) error {
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return usagef("", "--addr %s: must be HOST:PORT, such as 127.0.0.1:8080", addr)
-	}
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return usagef("Put a proxy that asks for a password in front of it.", "--addr %s: anyone who reaches it could run things here: must be a loopback address", addr)
-	}
-	return nil
 }

@@ -90,7 +90,7 @@ func (q *queue) next(ctx context.Context) (shelf.Job, *live, bool) {
 	defer q.mu.Unlock()
 	for _, j := range open {
 		if q.live[j.ID] == nil {
-			l := &live{changed: make(chan struct{})}
+			l := &live{changed: make(chan struct{}), began: time.Now()}
 			l.ctx, l.cancel = context.WithCancelCause(ctx)
 			q.live[j.ID] = l
 			return j, l, true
@@ -111,6 +111,8 @@ func (q *queue) run(ctx context.Context, j shelf.Job, l *live) {
 		}
 	case errors.Is(context.Cause(l.ctx), errStopped):
 		j.State = shelf.Stopped
+	case errors.Is(context.Cause(l.ctx), errMemory):
+		j.State, j.Error = shelf.Failed, errMemory.Error()
 	case ctx.Err() != nil: // the next server goes on
 	default:
 		j.State, j.Error = shelf.Failed, err.Error()
@@ -196,6 +198,7 @@ func (q *queue) ahead(ctx context.Context, id string) (int, error) {
 type live struct {
 	ctx    context.Context // of this run, from the moment that others see it
 	cancel context.CancelCauseFunc
+	began  time.Time
 
 	mu       sync.Mutex
 	changed  chan struct{} // closed at the next change

@@ -177,6 +177,9 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	defer cancel()
 	worked := make(chan struct{})
 	go func() { defer close(worked); s.queue.work(ctx) }()
+	if most := s.cfg.Limits.Memory; most > 0 {
+		go s.queue.watchMemory(ctx, most)
+	}
 	l = &bounded{Listener: l, most: s.cfg.Limits.Connections, each: s.cfg.Limits.PerAddress, exempt: s.cfg.Auth.believes, by: map[string]int{}}
 	if s.cfg.TLS != nil {
 		l = tls.NewListener(l, s.cfg.TLS)
