@@ -125,6 +125,34 @@ func drip(host, first, drop string) error {
 	return errors.New("it is listened to without end")
 }
 
+// TestSlowReader: who does not take an answer is cut off.
+func TestSlowReader(t *testing.T) {
+	cfg := configIn(t, t.TempDir())
+	cfg.Limits = Limits{Answer: 300 * time.Millisecond}
+	s := serve(t, cfg)
+	const asked = 400
+	for wait := time.Second; wait < 20*time.Second; wait *= 2 { // more on a busy machine
+		c := s.dial()
+		c.SetDeadline(time.Now().Add(30 * time.Second))
+		go io.WriteString(c, strings.Repeat("GET /assets/uplot.min.js HTTP/1.1\r\nHost: localhost\r\n\r\n", asked)) // some 20 MB
+		time.Sleep(wait)
+		b, answers := bufio.NewReader(c), 0
+		for ; answers < asked; answers++ {
+			a, err := http.ReadResponse(b, nil)
+			if err != nil {
+				break
+			}
+			if _, err := io.Copy(io.Discard, a.Body); err != nil {
+				break
+			}
+		}
+		if answers < asked {
+			return
+		}
+	}
+	t.Error("the answers are kept for it")
+}
+
 // TestConnections: one address has so many, all together so many, and a closed one is
 // free again.
 func TestConnections(t *testing.T) {
