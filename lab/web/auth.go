@@ -213,7 +213,7 @@ func toLogin(w http.ResponseWriter, r *http.Request) {
 // An account is what the head of a page says of the reader.
 type account struct {
 	Name  string
-	Login string // address, for who has not logged in
+	Login string // address, for who has not logged in and is not about to
 	Out   bool   // can log out
 }
 
@@ -222,11 +222,15 @@ func (s *Server) accountOf(r *http.Request) *account {
 	if s.cfg.Auth == nil {
 		return nil
 	}
-	next := r.URL.RequestURI()
-	if r.Method != http.MethodGet {
-		next = "/"
+	a := &account{Name: callerOf(r).user, Out: s.passwords != nil}
+	switch {
+	case r.URL.Path == "/login": // which has the form
+	case r.Method == http.MethodGet:
+		a.Login = loginPath(r.URL.RequestURI())
+	default:
+		a.Login = loginPath("/")
 	}
-	return &account{Name: callerOf(r).user, Login: loginPath(next), Out: s.passwords != nil}
+	return a
 }
 
 // loginFirst is the address of the login where a form needs one; "" where it does not.
