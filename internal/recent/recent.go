@@ -13,7 +13,7 @@ type Cache[V any] struct {
 	Most int // must be positive
 
 	mu      sync.Mutex
-	entries []entry[V] // the last asked for at the end
+	entries []*entry[V] // the last asked for at the end
 }
 
 type entry[V any] struct {
@@ -21,17 +21,24 @@ type entry[V any] struct {
 	get func() (V, error)
 }
 
-// Get is the value of a key, or the error, that open gave or now gives. Of several that
-// ask for a new key at once one opens it and the others wait.
+// Get is the value of a key, which open gives if it is not here. Of several that ask for
+// a new key at once one opens it and the others wait. An error is not kept.
 func (c *Cache[V]) Get(key string, open func() (V, error)) (V, error) {
-	return c.entry(key, open).get()
+	e := c.entry(key, open)
+	v, err := e.get()
+	if err != nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.entries = slices.DeleteFunc(c.entries, func(o *entry[V]) bool { return o == e })
+	}
+	return v, err
 }
 
-func (c *Cache[V]) entry(key string, open func() (V, error)) entry[V] {
+func (c *Cache[V]) entry(key string, open func() (V, error)) *entry[V] {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	e := entry[V]{key, sync.OnceValues(open)}
-	if i := slices.IndexFunc(c.entries, func(e entry[V]) bool { return e.key == key }); i >= 0 {
+	e := &entry[V]{key, sync.OnceValues(open)}
+	if i := slices.IndexFunc(c.entries, func(e *entry[V]) bool { return e.key == key }); i >= 0 {
 		e = c.entries[i]
 		c.entries = slices.Delete(c.entries, i, i+1)
 	} else if len(c.entries) >= c.Most {

@@ -29,7 +29,7 @@ func TestCache(t *testing.T) {
 		get(key)
 	}
 	get("a")
-	if got, want := fmt.Sprint(opened), "[a b c b bad a]"; got != want {
+	if got, want := fmt.Sprint(opened), "[a b c b bad bad a]"; got != want {
 		t.Errorf("opened %s, want %s", got, want)
 	}
 }
