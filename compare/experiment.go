@@ -7,11 +7,11 @@ import (
 	"encoding/binary"
 	"fmt"
 	"strings"
-	"sync"
 
 	"github.com/assay-lab/assay/diffusion"
 	"github.com/assay-lab/assay/diffusion/network"
 	"github.com/assay-lab/assay/internal/cache"
+	"github.com/assay-lab/assay/internal/recent"
 	"github.com/assay-lab/assay/lab"
 	mixture "github.com/assay-lab/assay/papers/fixture-gaussian-mixture"
 )
@@ -69,9 +69,8 @@ func Diffusion() *lab.Experiment {
 	}
 }
 
-// subjects are opened once a process and never closed: reading a network takes
-// longer than many cells.
-var subjects sync.Map // settings -> func() (*Subject, error)
+// subjects are kept open, the last few: reading a network takes longer than many cells.
+var subjects = recent.Cache[*Subject]{Most: 4}
 
 // Open opens the model that the values choose.
 func Open(v lab.Values) (*Subject, error) {
@@ -96,15 +95,13 @@ func Open(v lab.Values) (*Subject, error) {
 			key += fmt.Sprintf(" %s=%q", k.key, value)
 		}
 	}
-	open := sync.OnceValues(func() (*Subject, error) {
+	return subjects.Get(key, func() (*Subject, error) {
 		m, err := network.OpenONNX(name, o)
 		if err != nil {
 			return nil, err
 		}
 		return Network(m), nil
 	})
-	f, _ := subjects.LoadOrStore(key, open)
-	return f.(func() (*Subject, error))()
 }
 
 // unguided is the panel of a model that is asked for nothing.

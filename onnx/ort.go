@@ -20,6 +20,7 @@ type ortSession struct {
 	info   Info
 	mu     sync.RWMutex // held for reading by Run, for writing by Close
 	s      *ort.Session
+	freed  runtime.Cleanup // for who does not close it
 	closed bool
 }
 
@@ -57,7 +58,9 @@ func newORT(m *Model, path string, opt Options) (Session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ONNX Runtime %s: %w", lib.version, m.blame(err))
 	}
-	return &ortSession{info: m.info(ONNXRuntime, lib.version), s: s}, nil
+	session := &ortSession{info: m.info(ONNXRuntime, lib.version), s: s}
+	session.freed = runtime.AddCleanup(session, (*ort.Session).Destroy, s)
+	return session, nil
 }
 
 // tempFile stores the model in a file for the library to open.
@@ -112,6 +115,7 @@ func (s *ortSession) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.closed {
+		s.freed.Stop()
 		s.s.Destroy()
 		s.closed = true
 	}

@@ -28,7 +28,7 @@ func Read(path string) (*Model, error) {
 	if err != nil {
 		return nil, fmt.Errorf("onnx: %w", err)
 	}
-	m, err := decode(b, &external{dir: filepath.Dir(path)})
+	m, err := decode(b, &external{dir: filepath.Dir(path), model: st})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -61,7 +61,10 @@ func decode(b []byte, ext *external) (*Model, error) {
 }
 
 // external reads weights kept in files beside the model's.
-type external struct{ dir string }
+type external struct {
+	dir   string
+	model os.FileInfo
+}
 
 // read gives the bytes [offset, offset+length) of a file in the model's folder.
 func (e *external) read(location string, offset, length int64) ([]byte, error) {
@@ -79,6 +82,10 @@ func (e *external) read(location string, offset, length int64) ([]byte, error) {
 	st, err := f.Stat()
 	if err != nil {
 		return nil, fmt.Errorf("data is kept in another file: %w", err)
+	}
+	// Else a file of some MB could name its own bytes as the weights of any number of tensors.
+	if os.SameFile(st, e.model) {
+		return nil, fmt.Errorf("data is kept in %q, which is the model itself", location)
 	}
 	if offset < 0 || length < 0 || offset > st.Size() || length > st.Size()-offset {
 		return nil, fmt.Errorf("data is bytes %d to %d of %q, which has %d", offset, offset+length, location, st.Size())

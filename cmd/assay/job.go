@@ -163,7 +163,7 @@ func (s jobStarter) run(ctx context.Context, e *lab.Experiment, size lab.Size, v
 	case end.Error != "":
 		return "", errors.New(end.Error)
 	case cmd.ProcessState.ExitCode() == statusMemory:
-		return "", fmt.Errorf("it took more than the %d MB of memory that a run may take here", s.memory>>20)
+		return "", fmt.Errorf("it needed more than the %d MB of memory that a run may take here: ask for fewer or smaller samples at once, or a smaller model", s.memory>>20)
 	}
 	first, _, _ := strings.Cut(said.String(), "\n")
 	return "", fmt.Errorf("its process ended: %w: %s", err, cmp.Or(first, "it said nothing"))

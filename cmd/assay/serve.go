@@ -18,7 +18,8 @@ type serveFlags struct {
 	addr    string
 	runs    int
 	jobs    int
-	memory  int64
+	login   loginFlags
+	limits  limitFlags
 	verbose bool
 	mail    mailFlags
 }
@@ -35,26 +36,33 @@ Runs are those of assay run: what one began, the other goes on with. A server th
 was stopped goes on with its runs when it is started again. Each runs in a process of
 its own, with a lower priority and a bound on its memory.
 
+Without --auth only this machine is answered, and nobody logs in. With it the server
+may listen on any address: running experiments, sending files and adding papers then
+need a login; reading, searching and voting do not. Passwords never cross a network
+in the clear: beyond this machine, --tls-cert or a --proxy with HTTPS is needed too.
+
 With a mail server, readers can subscribe to a digest of new papers and verdicts.`,
 		Example: `  assay serve
   assay serve --addr 127.0.0.1:9000 --runs 2
+  assay serve password users.txt ada
+  assay serve --addr :443 --auth file:users.txt --tls-cert cert.pem --tls-key key.pem
+  assay serve --addr 10.0.0.2:8080 --auth header:X-Remote-User --proxy 10.0.0.1/32
   assay serve --smtp smtp.example.org:587 --mail-from papers@example.org`,
 		Args: takes(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.serve(cmd.Context(), f) },
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.StringVar(&f.addr, "addr", "127.0.0.1:8080", "listen on `HOST:PORT`; the host must be a loopback address")
+	flags.StringVar(&f.addr, "addr", "127.0.0.1:8080", "listen on `HOST:PORT`; without --auth the host must be a loopback address")
 	flags.IntVar(&f.runs, "runs", 1, "`N` runs at once; others wait")
 	flags.IntVar(&f.jobs, "jobs", 0, "`N` cells of a run at once: 0 for one a core")
-	flags.Int64Var(&f.memory, "memory", 4096, "a run may take `N` MB of memory: 0 for no bound")
 	flags.BoolVar(&f.verbose, "verbose", false, "say more of what goes wrong")
+	f.login.add(flags)
+	f.limits.add(flags)
 	addMail(flags, &f.mail)
+	cmd.AddCommand(c.passwordCommand())
 	return cmd
 }
-
-// leastMemory is what a run needs at least, in MB.
-const leastMemory = 256
 
 // serve is assay serve.
 func (c *console) serve(ctx context.Context, f serveFlags) error {
@@ -63,10 +71,13 @@ func (c *console) serve(ctx context.Context, f serveFlags) error {
 		return usagef("", "--runs = %d: must be at least 1", f.runs)
 	case f.jobs < 0:
 		return usagef("", "--jobs = %d: must not be negative", f.jobs)
-	case f.memory != 0 && f.memory < leastMemory:
-		return usagef("", "--memory = %d: must be 0 or at least %d", f.memory, leastMemory)
 	}
-	if err := loopback(f.addr); err != nil {
+	auth, certificate, err := f.login.resolve(f.addr)
+	if err != nil {
+		return err
+	}
+	limits, err := f.limits.resolve()
+	if err != nil {
 		return err
 	}
 	sender, site, err := f.mail.sender()
@@ -92,8 +103,8 @@ func (c *console) serve(ctx context.Context, f serveFlags) error {
 		level = slog.LevelDebug
 	}
 	s, err := web.New(ctx, web.Config{
-		Store: st, Shelf: sh, Uploads: filepath.Join(dir, "uploads"), Runs: f.runs, Run: jobStarter{f.jobs, f.memory << 20}.run,
-		Mail: sender, URL: site,
+		Store: st, Shelf: sh, Uploads: filepath.Join(dir, "uploads"), Runs: f.runs, Run: jobStarter{f.jobs, f.limits.memoryBytes()}.run,
+		Auth: auth, TLS: certificate, Limits: limits, Mail: sender, URL: site,
 		Log: slog.New(slog.NewTextHandler(c.err, &slog.HandlerOptions{Level: level})),
 	})
 	if err != nil {
@@ -103,18 +114,13 @@ func (c *console) serve(ctx context.Context, f serveFlags) error {
 	if err != nil {
 		return fmt.Errorf("--addr %s: %w", f.addr, err)
 	}
-	c.note("Daily Papers at http://%s/ (Ctrl-C stops it; runs go on at the next start)", l.Addr())
+	scheme, whom := "http", ""
+	if certificate != nil {
+		scheme = "https"
+	}
+	if auth == nil {
+		whom = " for this machine only"
+	}
+	c.note("Daily Papers at %s://%s/%s (Ctrl-C stops it; runs go on at the next start)", scheme, l.Addr(), whom)
 	return s.Serve(ctx, l)
-}
-
-// loopback refuses addresses that others could reach: there are no logins.
-func loopback(addr string) error {
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return usagef("", "--addr %s: must be HOST:PORT, such as 127.0.0.1:8080", addr)
-	}
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return usagef("Put a proxy that asks for a password in front of it.", "--addr %s: anyone who reaches it could run things here: must be a loopback address", addr)
-	}
-	return nil
 }

@@ -114,7 +114,12 @@ func keep(path string, data []byte) error {
 }
 
 // WriteFile writes a file whole or not at all, also across a loss of power.
-func WriteFile(path string, data []byte) (err error) {
+func WriteFile(path string, data []byte) error { return write(path, data, 0o644) }
+
+// WriteSecret is [WriteFile] for what only its owner may read.
+func WriteSecret(path string, data []byte) error { return write(path, data, 0o600) }
+
+func write(path string, data []byte, mode fs.FileMode) (err error) {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
@@ -132,7 +137,7 @@ func WriteFile(path string, data []byte) (err error) {
 	if _, err := f.Write(data); err != nil {
 		return err
 	}
-	if err := f.Chmod(0o644); err != nil {
+	if err := f.Chmod(mode); err != nil {
 		return err
 	}
 	if err := f.Sync(); err != nil {

@@ -71,6 +71,9 @@ func Fetch(ctx context.Context, client *http.Client, source string) ([]shelf.Pap
 	return Read(body, source)
 }
 
+// agent is who we say we are.
+const agent = "assay (papers that can be run)"
+
 func get(ctx context.Context, client *http.Client, address string) (io.ReadCloser, error) {
 	if client == nil {
 		client = &http.Client{Timeout: time.Minute}
@@ -79,7 +82,7 @@ func get(ctx context.Context, client *http.Client, address string) (io.ReadClose
 	if err != nil {
 		return nil, fmt.Errorf("feeds: %s: %w", address, err)
 	}
-	r.Header.Set("User-Agent", "assay (papers that can be run)")
+	r.Header.Set("User-Agent", agent)
 	r.Header.Set("Accept", "application/atom+xml, application/rss+xml, application/feed+json;q=0.9, application/xml;q=0.8, */*;q=0.1")
 	a, err := client.Do(r)
 	if err != nil {
@@ -251,13 +254,17 @@ func cut(s string, most int) string {
 	return string([]rune(s)[:most-1]) + "…"
 }
 
-// Lookup finds one paper by its arXiv identifier ("2211.01095") or address there.
+// Lookup finds one paper by its arXiv identifier ("2211.01095"), or by the address of a
+// web page that says in its meta tags which paper it is about. With a nil client, pages
+// are read by [Public].
 func Lookup(ctx context.Context, client *http.Client, id string) (shelf.Paper, error) {
 	id = strings.TrimPrefix(strings.TrimSpace(id), "arXiv:")
 	if m := arxivID.FindStringSubmatch(id); m != nil {
 		id = m[1]
+	} else if strings.Contains(id, "://") {
+		return lookupPage(ctx, client, id)
 	} else if !bareID.MatchString(id) {
-		return shelf.Paper{}, fmt.Errorf("feeds: %q: must be an arXiv identifier, such as 2211.01095, or its address", cut(id, mostName))
+		return shelf.Paper{}, fmt.Errorf("feeds: %q: must be an arXiv identifier, such as 2211.01095, or the address of a paper's page", cut(id, mostName))
 	}
 	body, err := get(ctx, client, arxivEntry+url.QueryEscape(id))
 	if err != nil {

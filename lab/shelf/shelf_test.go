@@ -243,7 +243,10 @@ func TestMigrate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mustPut(t, old, paper("alpha", 1, "diffusion"))
+	if _, err := old.db.Exec(`INSERT INTO papers (slug, title, authors, summary, topics, methods, url, source, published)
+		VALUES ('alpha', 'On alpha', '', '', 'diffusion', '', 'https://example.org/alpha', '', 0)`); err != nil {
+		t.Fatal(err)
+	}
 	old.Close()
 	migrations = whole
 	s, err := Open(t.Context(), path)

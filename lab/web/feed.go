@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"html/template"
 	"net/http"
@@ -31,7 +32,8 @@ type feedView struct {
 	States []lab.Status
 	Spans  []string
 	Token  string
-	Mail   bool // the digest can be had
+	Mail   bool   // the digest can be had
+	Login  string // where to log in before a paper can be added; "": need not
 }
 
 // A card is a paper in the feed.
@@ -82,7 +84,7 @@ func (s *Server) feed(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	view := feedView{Token: s.token(visitorOf(r)), Mail: s.cfg.Mail != nil, Query: r.URL.Query(), States: statuses, Spans: []string{"day", "week", "month"}}
+	view := feedView{Token: s.token(visitorOf(r)), Login: s.loginFirst(r), Mail: s.cfg.Mail != nil, Query: r.URL.Query(), States: statuses, Spans: []string{"day", "week", "month"}}
 	var cards []card
 	for _, p := range page.Papers {
 		c := card{Paper: p, Token: s.token(visitorOf(r))}
@@ -131,15 +133,15 @@ func (s *Server) vote(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// submit adds the paper that a reader names by its arXiv identifier or address.
+// submit adds the paper that a reader names by its arXiv identifier or its page's address.
 func (s *Server) submit(w http.ResponseWriter, r *http.Request) error {
 	id := strings.TrimSpace(r.FormValue("id"))
 	if id == "" || len(id) > 300 {
-		return bad("Which paper? Give its arXiv identifier, such as 2211.01095, or its address there.")
+		return bad("Which paper? Give its arXiv identifier, such as 2211.01095, or the address of its page.")
 	}
 	p, err := s.cfg.Lookup(r.Context(), id)
 	if err != nil {
-		s.cfg.Log.Info("submission", "id", id, "err", err)
+		s.cfg.Log.Info("submission", "id", id, "err", err, "cause", errors.Unwrap(err))
 		return bad("%v", err)
 	}
 	if _, err := s.cfg.Shelf.Put(r.Context(), []shelf.Paper{p}); err != nil {

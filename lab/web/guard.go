@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -45,7 +46,7 @@ func (s *Server) page(h func(http.ResponseWriter, *http.Request) error) http.Han
 		switch {
 		case errors.As(err, &p):
 		case errors.As(err, &tooLarge):
-			p = &problem{http.StatusRequestEntityTooLarge, fmt.Sprintf("That is too large: at most %d MB are taken.", tooLarge.Limit>>20)}
+			p = &problem{http.StatusRequestEntityTooLarge, fmt.Sprintf("That is too large: at most %s are taken.", size(tooLarge.Limit))}
 		case errors.Is(err, shelf.ErrNotFound):
 			p = notFound("page").(*problem)
 		case errors.Is(err, shelf.ErrQuery):
@@ -68,9 +69,7 @@ func (s *Server) page(h func(http.ResponseWriter, *http.Request) error) http.Han
 // styles through the DOM, which it allows.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
-type visitorKey struct{}
-
-// guard wraps all answers: headers, rates, the visitor, and forms' tokens.
+// guard wraps all answers: headers, rates, who asks, and forms' tokens.
 func (s *Server) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -78,52 +77,71 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "same-origin")
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
-		host, _, err := net.SplitHostPort(r.RemoteAddr)
-		if err != nil {
-			host = r.RemoteAddr
+		s.setDeadlines(w, r)
+		c := s.identify(r)
+		write, kind := r.Method != http.MethodGet && r.Method != http.MethodHead, reads
+		if write {
+			kind = writes
 		}
-		write := r.Method != http.MethodGet && r.Method != http.MethodHead
-		if !s.limits.allow(host, write) {
+		if !s.limits.allow(c.address, kind) {
 			h.Set("Retry-After", "10")
 			http.Error(w, "Too many requests from your address: wait some seconds.", http.StatusTooManyRequests)
+			return
+		}
+		if s.cfg.Auth == nil && !loopbackHost(r.Host) {
+			http.Error(w, "This server answers on this machine only, as localhost or 127.0.0.1.", http.StatusMisdirectedRequest)
 			return
 		}
 		if write && oneClick(w, r) {
 			next.ServeHTTP(w, r)
 			return
 		}
-		visitor := s.visitor(w, r)
-		r = r.WithContext(context.WithValue(r.Context(), visitorKey{}, visitor))
-		if write {
-			r.Body = http.MaxBytesReader(w, r.Body, s.cfg.Upper+(1<<20))
-			if err := s.checkToken(r, visitor); err != nil {
-				s.page(func(http.ResponseWriter, *http.Request) error { return err }).ServeHTTP(w, r)
+		c.visitor = s.visitor(w, r, c)
+		r = r.WithContext(context.WithValue(r.Context(), callerKey{}, c))
+		fail := func(err error) {
+			h.Set("Connection", "close") // not all of the body may have been read
+			s.page(func(http.ResponseWriter, *http.Request) error { return err }).ServeHTTP(w, r)
+		}
+		if !write {
+			if r.ContentLength != 0 {
+				fail(bad("A request of this kind has no body."))
 				return
 			}
+			next.ServeHTTP(w, r)
+			return
+		}
+		if s.cfg.Auth != nil && c.user == "" && slices.Contains(members, s.patternOf(r)) {
+			toLogin(w, r)
+			return
+		}
+		release, err := s.receive(w, r)
+		defer release()
+		if err == nil {
+			err = s.checkToken(r, c.visitor)
+		}
+		if err != nil {
+			fail(err)
+			return
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-func visitorOf(r *http.Request) string {
-	v, _ := r.Context().Value(visitorKey{}).(string)
-	return v
-}
-
 const cookieName = "assay_visitor"
 
-// visitor is who asks, by a signed cookie that is given to newcomers.
-func (s *Server) visitor(w http.ResponseWriter, r *http.Request) string {
+// visitor is who asks: a user who has logged in, or else who has a signed cookie, which
+// newcomers are given. No cookie can begin like a user.
+func (s *Server) visitor(w http.ResponseWriter, r *http.Request, c caller) string {
+	if c.user != "" {
+		return "user:" + c.user
+	}
 	if c, err := r.Cookie(cookieName); err == nil {
 		if id, sign, ok := strings.Cut(c.Value, "."); ok && hmac.Equal([]byte(sign), []byte(s.sign("visitor", id))) {
 			return id
 		}
 	}
 	id := rand.Text()
-	http.SetCookie(w, &http.Cookie{
-		Name: cookieName, Value: id + "." + s.sign("visitor", id), Path: "/", MaxAge: 365 * 24 * 3600,
-		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: r.TLS != nil,
-	})
+	s.setCookie(w, c, cookieName, id+"."+s.sign("visitor", id), 365*24*time.Hour)
 	return id
 }
 
@@ -137,23 +155,27 @@ func (s *Server) sign(purpose, text string) string {
 func (s *Server) token(visitor string) string { return s.sign("form", visitor) }
 
 // checkToken refuses forms that other sites send in a reader's name. The token comes in
-// a header, or in the form, which then has been parsed.
+// a header or in the form, which has been parsed.
 func (s *Server) checkToken(r *http.Request, visitor string) error {
 	if err := http.NewCrossOriginProtection().Check(r); err != nil && !unreferred(r) {
 		return &problem{http.StatusForbidden, "This form comes from another site."}
 	}
 	token := r.Header.Get("X-CSRF-Token")
 	if token == "" {
-		const memory = 1 << 20 // the rest of an upload is on disk
-		if err := r.ParseMultipartForm(memory); err != nil && !errors.Is(err, http.ErrNotMultipart) {
-			return bodyProblem(err)
-		}
 		token = r.PostForm.Get("token")
 	}
 	if !hmac.Equal([]byte(token), []byte(s.token(visitor))) {
 		return &problem{http.StatusForbidden, "This form is too old or not from here: reload the page and send it again."}
 	}
 	return nil
+}
+
+// size is a number of bytes for people.
+func size(n int64) string {
+	if n < 1<<20 {
+		return fmt.Sprint(n>>10, " KB")
+	}
+	return fmt.Sprint(n>>20, " MB")
 }
 
 func bodyProblem(err error) error {
@@ -170,21 +192,37 @@ type limiter struct {
 	swept   time.Time
 }
 
+// A kind is what is counted.
+type kind int
+
+const (
+	reads  kind = iota
+	writes      // all but GET and HEAD
+	logins      // by address
+	names       // logins, by the user's name
+	kinds
+)
+
 type bucket struct {
-	reads, writes float64
-	at            time.Time
+	left [kinds]float64
+	at   time.Time
 }
 
 const (
 	readRate, readBurst   = 100, 400 // a second
 	writeRate, writeBurst = 2, 40
+	loginRate, loginBurst = 1.0 / 6, 10
+	nameRate, nameBurst   = 0.5, 30
 	mostAddresses         = 100000
 )
 
+// rates fill a bucket in a minute at most, after which it may be forgotten.
+var rates, bursts = [kinds]float64{readRate, writeRate, loginRate, nameRate}, [kinds]float64{readBurst, writeBurst, loginBurst, nameBurst}
+
 func newLimiter() *limiter { return &limiter{buckets: map[string]*bucket{}} }
 
-func (l *limiter) allow(address string, write bool) bool {
-	if ip := net.ParseIP(address); ip != nil && ip.IsLoopback() && !write {
+func (l *limiter) allow(address string, k kind) bool {
+	if ip := net.ParseIP(address); ip != nil && ip.IsLoopback() && k == reads {
 		return true // the reader at this machine
 	}
 	l.mu.Lock()
@@ -193,20 +231,18 @@ func (l *limiter) allow(address string, write bool) bool {
 	b := l.buckets[address]
 	if b == nil {
 		l.sweep(now)
-		b = &bucket{readBurst, writeBurst, now}
+		b = &bucket{bursts, now}
 		l.buckets[address] = b
 	}
 	s := now.Sub(b.at).Seconds()
 	b.at = now
-	b.reads, b.writes = min(readBurst, b.reads+s*readRate), min(writeBurst, b.writes+s*writeRate)
-	have := &b.reads
-	if write {
-		have = &b.writes
+	for i := range b.left {
+		b.left[i] = min(bursts[i], b.left[i]+s*rates[i])
 	}
-	if *have < 1 {
+	if b.left[k] < 1 {
 		return false
 	}
-	*have--
+	b.left[k]--
 	return true
 }
 

@@ -2,18 +2,12 @@ package web
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"html/template"
-	"io"
 	"math"
-	"mime/multipart"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -48,6 +42,7 @@ type form struct {
 	Slug   string
 	Action string // where it is sent
 	Token  string
+	Login  string // where to log in before it can be sent; "": need not
 	Size   lab.Size
 	Open   bool
 	Filled bool // by the address
@@ -141,7 +136,7 @@ func (s *Server) formIn(r *http.Request, slug string, e *lab.Experiment, open bo
 			f = *wrong
 		}
 	}
-	f.Token = s.token(visitorOf(r))
+	f.Token, f.Login = s.token(visitorOf(r)), s.loginFirst(r)
 	return f
 }
 
@@ -284,14 +279,35 @@ func (s *Server) start(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// mostCells bounds the grid that a reader may ask for.
-const mostCells = 20000
+// Bounds of what a reader may ask for.
+const (
+	mostCells   = 20000
+	mostSetting = 2000 // bytes of a setting
+)
 
-// plan checks that settings give a grid of a size that can be run.
+// plan checks that settings give a grid of a size that can be run. Making the grid takes
+// memory too, so what multiplies in every grid is multiplied first: lists and seeds.
 func plan(e *lab.Experiment, size lab.Size, settings map[string]string) error {
+	for name, value := range settings {
+		if len(value) > mostSetting {
+			return fmt.Errorf("%s is %d bytes long: at most %d are taken", name, len(value), mostSetting)
+		}
+	}
 	v, err := e.Resolve(size, settings)
 	if err != nil {
 		return err
+	}
+	cells := 1
+	for _, p := range e.Params {
+		switch {
+		case p.Kind == lab.Ints || p.Kind == lab.Floats:
+			cells *= strings.Count(v[p.Name], ",") + 1
+		case p.Kind == lab.Int && p.Name == "seeds":
+			cells *= max(1, v.Int(p.Name))
+		}
+		if cells > mostCells {
+			return fmt.Errorf("these settings make more than %d cells: take shorter lists, or fewer seeds", mostCells)
+		}
 	}
 	grid, err := e.Grid(v)
 	if err != nil {
@@ -314,80 +330,4 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, f form, err erro
 		return s.showCompare(w, r, p.status, f.Name[len(comparisons)+1:], &f)
 	}
 	return s.showPaper(w, r, p.status, f.Slug, &f)
-}
-
-// upload keeps the file that comes for a parameter, and returns its path; "" for none.
-func (s *Server) upload(r *http.Request, p lab.Param) (string, error) {
-	if r.MultipartForm == nil || len(r.MultipartForm.File["file."+p.Name]) == 0 {
-		return "", nil
-	}
-	h := r.MultipartForm.File["file."+p.Name][0]
-	if h.Size == 0 && h.Filename == "" {
-		return "", nil
-	}
-	name := safeName(h.Filename)
-	if ext := strings.ToLower(filepath.Ext(name)); !slices.Contains(p.Accept, ext) {
-		return "", bad("%s: the file %q is not of a kind that is taken: want %s.", p.Name, name, strings.Join(p.Accept, ", "))
-	}
-	if h.Size > s.cfg.Upper {
-		return "", &problem{http.StatusRequestEntityTooLarge, fmt.Sprintf("%s: the file is %d bytes long: at most %d MB are taken.", p.Name, h.Size, s.cfg.Upper>>20)}
-	}
-	return s.keep(h, name)
-}
-
-// safeName is a file's name without what has a meaning to the file system.
-func safeName(name string) string {
-	name = name[strings.LastIndexAny(name, `/\`)+1:]
-	name = strings.Map(func(r rune) rune {
-		if r < 128 && (r == '.' || r == '-' || r == '_' || '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z') {
-			return r
-		}
-		return '_'
-	}, name)
-	name = strings.TrimLeft(name, ".")
-	if len(name) > 80 {
-		name = name[len(name)-80:]
-	}
-	return name
-}
-
-// keep stores an upload in a folder of its own, named by what is in it.
-func (s *Server) keep(h *multipart.FileHeader, name string) (path string, err error) {
-	in, err := h.Open()
-	if err != nil {
-		return "", err
-	}
-	defer in.Close()
-	if err := os.MkdirAll(s.cfg.Uploads, 0o700); err != nil {
-		return "", err
-	}
-	dir, err := os.MkdirTemp(s.cfg.Uploads, "up")
-	if err != nil {
-		return "", err
-	}
-	defer func() {
-		if err != nil {
-			os.RemoveAll(dir)
-		}
-	}()
-	out, err := os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return "", err
-	}
-	sum := sha256.New()
-	_, err = io.Copy(io.MultiWriter(out, sum), in)
-	if err = errors.Join(err, out.Close()); err != nil {
-		return "", err
-	}
-	// The same file under the same name is the same input: its runs are found again.
-	io.WriteString(sum, name)
-	kept := filepath.Join(s.cfg.Uploads, hex.EncodeToString(sum.Sum(nil)[:16]))
-	if moved := os.Rename(dir, kept); moved != nil {
-		if _, err := os.Stat(filepath.Join(kept, name)); err != nil {
-			os.RemoveAll(dir)
-			return "", moved
-		}
-		os.RemoveAll(dir) // it is here already
-	}
-	return filepath.Join(kept, name), nil
 }

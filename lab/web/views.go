@@ -87,7 +87,7 @@ func parseViews() (map[string]*template.Template, error) {
 		return nil, err
 	}
 	views := map[string]*template.Template{}
-	for _, name := range []string{"feed", "paper", "compare", "job", "run", "diff", "error", "subscribe"} {
+	for _, name := range []string{"feed", "paper", "compare", "job", "run", "diff", "login", "error", "subscribe"} {
 		t, err := layout.Clone()
 		if err != nil {
 			return nil, err
@@ -101,13 +101,14 @@ func parseViews() (map[string]*template.Template, error) {
 
 // A frame is what layout.html shows a view in.
 type frame struct {
-	Token string
-	View  any
+	Token   string
+	Account *account // nil where there are no logins
+	View    any
 }
 
 // show writes a page.
 func (s *Server) show(w http.ResponseWriter, r *http.Request, status int, view string, data any) error {
-	return s.write(w, r, status, view, "layout.html", frame{s.token(visitorOf(r)), data})
+	return s.write(w, r, status, view, "layout.html", frame{s.token(visitorOf(r)), s.accountOf(r), data})
 }
 
 // part writes a part of a page, for htmx.

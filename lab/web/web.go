@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"embed"
 	"errors"
 	"fmt"
@@ -46,7 +47,11 @@ type Config struct {
 	Mail *mail.Sender // sends digests; nil: nobody can subscribe
 	URL  string       // public address of the server, which links in mails begin with; "": that of the listener
 
-	// Lookup finds a paper that a reader submits; nil: at arXiv.
+	Auth   *Auth       // how users log in; nil: nobody needs to, and only this machine is answered
+	TLS    *tls.Config // for HTTPS
+	Limits Limits
+
+	// Lookup finds a paper that a reader submits; nil: at arXiv, or by its page's address.
 	Lookup func(ctx context.Context, id string) (shelf.Paper, error)
 
 	// Experiments lists what of a paper can be run, and for "compare" the comparisons of
@@ -61,12 +66,17 @@ type Server struct {
 	views  map[string]*template.Template
 	queue  *queue
 	limits *limiter
-	mux    http.Handler
+	routed *http.ServeMux
+	mux    http.Handler // routed, guarded
 	status statusCache
 	meters *meters
 
-	asks    asks
-	postman *postman
+	asks      asks
+	postman   *postman
+	passwords *passwordFile // nil without one
+	checks    chan struct{} // passwords being checked
+	uploading chan struct{} // forms with files that come in
+	keeping   sync.Mutex    // of the folder of uploads
 }
 
 //go:embed templates/*.html
@@ -105,6 +115,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	}
 	cfg.Runs, cfg.Queue = cmp.Or(cfg.Runs, 1), cmp.Or(cfg.Queue, 20)
 	cfg.Upper, cfg.Drain = cmp.Or(cfg.Upper, 64<<20), cmp.Or(cfg.Drain, 3*time.Second)
+	cfg.Limits.setDefaults()
 	key, err := cfg.Shelf.Secret(ctx, "cookies", func() []byte {
 		b := make([]byte, 32)
 		rand.Read(b)
@@ -113,7 +124,10 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, key: key, limits: newLimiter()}
+	s := &Server{cfg: cfg, key: key, limits: newLimiter(), checks: make(chan struct{}, 2), uploading: make(chan struct{}, cfg.Limits.Uploads)}
+	if err := s.openAuth(); err != nil {
+		return nil, err
+	}
 	s.queue = &queue{server: s, live: map[string]*live{}, wake: make(chan struct{}, 1)}
 	s.postman = &postman{server: s, wake: make(chan struct{}, 1)}
 	s.meters = newMeters(s)
@@ -190,9 +204,16 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		s.postman.site = cmp.Or(s.cfg.URL, "http://"+l.Addr().String()+"/")
 		work.Go(func() { s.postman.work(ctx) })
 	}
+	l = &bounded{Listener: l, most: s.cfg.Limits.Connections, each: s.cfg.Limits.PerAddress, exempt: s.cfg.Auth.believes, by: map[string]int{}}
+	if s.cfg.TLS != nil {
+		l = tls.NewListener(l, s.cfg.TLS)
+	}
+	var protocols http.Protocols
+	protocols.SetHTTP1(true) // a connection is one request, so that counting them bounds both
 	h := &http.Server{
 		Handler:           s,
-		ReadHeaderTimeout: 5 * time.Second,
+		Protocols:         &protocols,
+		ReadHeaderTimeout: s.cfg.Limits.Header,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
@@ -252,7 +273,13 @@ func (s *Server) routes() http.Handler {
 	page("GET /api/papers", s.apiPapers)
 	page("GET /api/papers/{slug}", s.apiPaper)
 	page("GET /api/runs/{id}", s.apiRun)
+	if s.cfg.Auth != nil {
+		page("GET /login", s.loginPage)
+		page("POST /login", s.login)
+		page("POST /logout", s.logout)
+	}
 	page("/", func(http.ResponseWriter, *http.Request) error { return notFound("page") })
+	s.routed = mux
 	return s.guard(s.meters.watch(mux))
 }
 

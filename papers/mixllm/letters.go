@@ -74,7 +74,7 @@ func TestText(m *tinylm.Model, n int) ([][]int, error) {
 	return seqs, nil
 }
 
-var letterModels, letterProblems memo
+var letterModels, letterProblems = memo{Most: 4}, memo{Most: 16}
 
 func letterProblem(c lab.Cell) (*problem, error) {
 	name := c.Values.Text("model")

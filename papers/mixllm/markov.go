@@ -103,7 +103,7 @@ func markovModel(ctx context.Context, seed uint64) (*decoder.Model, *markovChain
 	return m, chain, err
 }
 
-var markovProblems memo
+var markovProblems = memo{Most: 64}
 
 // markovProblem is the model of a cell's seed with its text.
 func markovProblem(ctx context.Context, c lab.Cell) (*problem, error) {

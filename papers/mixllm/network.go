@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
-	"sync"
 
 	"github.com/assay-lab/assay/internal/nn/decoder"
+	"github.com/assay-lab/assay/internal/recent"
 	"github.com/assay-lab/assay/lab"
 	"github.com/assay-lab/assay/quant"
 )
@@ -19,20 +19,17 @@ type problem struct {
 	calibration, test [][]int
 }
 
-// memo keeps what several cells of a process need: f is called once a key, and
-// again after an error.
-type memo struct{ m sync.Map }
+// memo keeps what several cells of a process need, of the last few problems.
+type memo = recent.Cache[any]
 
+// once calls f once a key, and again after an error.
 func once[T any](m *memo, key string, f func() (T, error)) (T, error) {
-	g, _ := m.m.LoadOrStore(key, sync.OnceValues(f))
-	x, err := g.(func() (T, error))()
-	if err != nil {
-		m.m.Delete(key)
-	}
-	return x, err
+	v, err := m.Get(key, func() (any, error) { return f() })
+	t, _ := v.(T)
+	return t, err
 }
 
-var floatLosses, calibrations memo
+var floatLosses, calibrations = memo{Most: 64}, memo{Most: 16}
 
 // floatLoss is the loss of the model as it is.
 func (p *problem) floatLoss(ctx context.Context) (float64, error) {

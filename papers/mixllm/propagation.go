@@ -105,7 +105,7 @@ func drawRows(p *problem, n int, seed uint64) []place {
 // the sequences, means |Σ change|.
 type truth struct{ sizes, means []float64 }
 
-var truths memo
+var truths = memo{Most: 1024}
 
 func (p *problem) changes(ctx context.Context, s quant.Spec, places []place) (truth, error) {
 	return once(&truths, fmt.Sprint(p.id, s, len(places)), func() (truth, error) {

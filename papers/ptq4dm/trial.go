@@ -4,10 +4,10 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"sync"
 
 	"github.com/assay-lab/assay/diffusion"
 	"github.com/assay-lab/assay/diffusion/calibration"
+	"github.com/assay-lab/assay/internal/recent"
 	"github.com/assay-lab/assay/internal/rng"
 	"github.com/assay-lab/assay/lab"
 	"github.com/assay-lab/assay/metrics"
@@ -90,11 +90,12 @@ func (t trial) pairs(ctx context.Context, plan string, n int) ([]float64, error)
 }
 
 // once keeps what cells of one process share: results are the same in any order.
-var once sync.Map // key -> func() (any, error)
+var once = recent.Cache[any]{Most: 128}
 
 func shared[T any](key any, make func() (T, error)) (T, error) {
-	f, _ := once.LoadOrStore(key, sync.OnceValues(make))
-	return f.(func() (T, error))()
+	v, err := once.Get(fmt.Sprintf("%T %+v", key, key), func() (any, error) { return make() })
+	t, _ := v.(T)
+	return t, err
 }
 
 type pairsKey struct {

@@ -12,11 +12,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"image/png"
-	"sync"
 
 	"github.com/assay-lab/assay/diffusion"
 	"github.com/assay-lab/assay/diffusion/network"
 	"github.com/assay-lab/assay/internal/cache"
+	"github.com/assay-lab/assay/internal/recent"
 	"github.com/assay-lab/assay/lab"
 	"github.com/assay-lab/assay/lab/report"
 )
@@ -38,9 +38,9 @@ func Params() []lab.Param {
 	}
 }
 
-// models are opened once a process: reading and compiling a network takes longer
-// than many cells. They are never closed.
-var models sync.Map // settings -> func() (*network.Model, error)
+// models are kept open, the last few: reading and compiling a network takes longer than
+// many cells.
+var models = recent.Cache[*network.Model]{Most: 4}
 
 // Open opens the network that the values choose.
 func Open(v lab.Values) (*network.Model, error) {
@@ -52,9 +52,7 @@ func Open(v lab.Values) (*network.Model, error) {
 		}
 		return network.MNIST()
 	}
-	open := sync.OnceValues(func() (*network.Model, error) { return network.OpenONNX(path, o) })
-	f, _ := models.LoadOrStore(fmt.Sprintf("%q %+v", path, o), open)
-	return f.(func() (*network.Model, error))()
+	return models.Get(fmt.Sprintf("%q %+v", path, o), func() (*network.Model, error) { return network.OpenONNX(path, o) })
 }
 
 // Unguided is the panel of a network that takes no labels.
