@@ -54,9 +54,9 @@ func TestPage(t *testing.T) {
 // downloads the picture.
 func findAndRun(t *testing.T, b *browser, s *served) {
 	b.open(s.url)
-	b.do("search", chromedp.SendKeys(chromedp.CSS("#q"), "pseudo numerical"))
+	b.do("search", chromedp.SendKeys(chromedp.CSS("#q"), "unified sampling"))
 	b.until(`document.querySelectorAll("#list article").length === 1 && document.querySelector('#list a[href="/papers/pndm"]')`)
-	if at := b.text("location.search"); at != "?q=pseudo+numerical" {
+	if at := b.text("location.search"); at != "?q=unified%20sampling" {
 		t.Errorf("the search is at %q", at)
 	}
 	b.click(`#list h3 a`)
@@ -65,10 +65,12 @@ func findAndRun(t *testing.T, b *browser, s *served) {
 	b.until(`document.querySelector(".live progress")?.value > 0 || location.pathname.startsWith("/runs/")`)
 	grown := map[string]bool{}
 	for end := time.Now().Add(patience); time.Now().Before(end) && !strings.HasPrefix(b.text("location.pathname"), "/runs/"); {
-		grown[b.text(`document.querySelector(".live .charts")?.dataset.points`)] = true
+		n, _ := chromedp.Run(b.ctx, chromedp.Evaluate[string](`String(document.querySelector(".live .charts")?.dataset.points)`)) // or the page is gone
+		grown[n] = true
 		time.Sleep(10 * time.Millisecond)
 	}
 	delete(grown, "undefined")
+	delete(grown, "")
 	if len(grown) < 3 {
 		t.Errorf("while it runs the curve has these numbers of points: %v", grown)
 	}

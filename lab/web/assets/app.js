@@ -20,6 +20,7 @@
       return el;
     });
     (data || []).forEach((d, i) => drawOne(places[i], d)); // when all have their width
+    box.dataset.points = (data || []).reduce((n, d) => n + (d.series || []).reduce((k, s) => k + s.mean.filter((y) => y != null).length, 0), 0);
   }
 
   function drawOne(el, d) {
@@ -44,6 +45,11 @@
     pair.forEach((i) => { if (i >= 0) entries[i + 1].classList.add("twin"); });
     if (d.diverged) say("Diverged somewhere, off the chart there: " + d.diverged.join(", "));
   }
+
+  document.addEventListener("htmx:configRequest", (e) => { // addresses without what is not asked
+    const q = e.detail.parameters;
+    if (e.detail.verb === "get") for (const name of Object.keys(q)) if (q[name] === "") delete q[name];
+  });
 
   document.querySelectorAll("[data-charts]").forEach((box) => {
     const data = JSON.parse(box.dataset.charts);
