@@ -27,6 +27,7 @@ import (
 // paperView is the page of a paper.
 type paperView struct {
 	shelf.Paper
+	Vote     card
 	Page     *papers.Paper // nil for what feeds bring
 	Forms    []form
 	Claims   []claimRow
@@ -100,7 +101,7 @@ func (s *Server) showPaper(w http.ResponseWriter, r *http.Request, status int, s
 	if err != nil {
 		return err
 	}
-	view := paperView{Paper: p}
+	view := paperView{Paper: p, Vote: card{Paper: p, Token: s.token(visitorOf(r))}}
 	if page, ok := papers.Get(slug); ok {
 		view.Page = &page
 		view.Sections = []section{
