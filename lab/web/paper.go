@@ -208,6 +208,10 @@ func (s *Server) formOf(slug string, e *lab.Experiment) form {
 	for _, p := range e.Params {
 		f.Fields = append(f.Fields, field{Param: p, Bytes: s.cfg.Upper})
 	}
+	rank := map[bool]int{true: 1}
+	slices.SortStableFunc(f.Fields, func(a, b field) int { // what can be left empty comes last
+		return cmp.Compare(rank[a.Default == ""], rank[b.Default == ""])
+	})
 	return f
 }
 
