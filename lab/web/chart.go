@@ -58,7 +58,7 @@ func chartsIn(c lab.Curves, methods []string) []chartData {
 		}
 		for i, m := range methods {
 			cv, ok := c.Curve(panel, m)
-			if !ok || slices.Index(methods, m) < i {
+			if !ok {
 				continue
 			}
 			s := chartSeries{Method: m, Color: colorText(i), Dashed: i >= colors, Mean: make([]*float64, len(d.Budgets))}

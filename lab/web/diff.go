@@ -66,7 +66,12 @@ func sentence(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
 // runAgainst is the page of a run beside another.
 func (s *Server) runAgainst(w http.ResponseWriter, r *http.Request, this, other *runner.Run, c *runner.Comparison) error {
-	methods := slices.Concat(this.Curves.Methods(), other.Curves.Methods()) // the first place of a name counts
+	methods := this.Curves.Methods()
+	for _, m := range other.Curves.Methods() {
+		if !slices.Contains(methods, m) {
+			methods = append(methods, m)
+		}
+	}
 	return s.show(w, r, http.StatusOK, "diff", diffView{
 		Comparison: c, Title: this.Title, Slug: slugOf(this.Experiment), Back: back(this.Experiment),
 		Axes: axes(this.Curves), Budget: budgetLabel(this.Curves),

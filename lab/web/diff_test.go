@@ -42,8 +42,8 @@ func noisy() *lab.Experiment {
 	}
 }
 
-// TestDiff: two runs of an experiment stand side by side, on the page and as JSON.
-func TestDiff(t *testing.T) {
+func noisySite(t *testing.T) *site {
+	t.Helper()
 	cfg := configIn(t, t.TempDir())
 	cfg.Experiments = func(slug string) []*lab.Experiment {
 		if slug == "pndm" {
@@ -51,7 +51,15 @@ func TestDiff(t *testing.T) {
 		}
 		return nil
 	}
-	s := serve(t, cfg)
+	return serve(t, cfg)
+}
+
+func idOf(run string) string { return strings.TrimPrefix(run, "/runs/") }
+
+// TestDiff: two runs of an experiment stand side by side, on the page and as JSON.
+func TestDiff(t *testing.T) {
+	s := noisySite(t)
+	cfg := s.cfg
 	base, page := s.wait(s.begin(map[string]string{"experiment": "pndm/noisy"}, nil))
 	if strings.Contains(page, `name="against"`) {
 		t.Error("the only run can be compared")
@@ -59,18 +67,16 @@ func TestDiff(t *testing.T) {
 	better, _ := s.wait(s.begin(map[string]string{"experiment": "pndm/noisy", "set.scale": "0.5", "set.budgets": "2,3"}, nil))
 	upload, _ := s.wait(s.begin(map[string]string{"experiment": "pndm/noisy"}, map[string][2]string{"file.data": {"<mine>.csv", "1"}}))
 	elsewhere, _ := s.wait(s.begin(nil, nil))
-	id := func(run string) string { return strings.TrimPrefix(run, "/runs/") }
-
 	_, page = s.get(better)
-	for _, want := range []string{`<option value="` + id(base) + `">`, "budgets 1,2 · scale 1", `<option value="` + id(upload) + `">`} {
+	for _, want := range []string{`<option value="` + idOf(base) + `">`, "budgets 1,2 · scale 1", `<option value="` + idOf(upload) + `">`} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the run's page lacks %q", want)
 		}
 	}
-	if strings.Contains(page, `<option value="`+id(elsewhere)) {
+	if strings.Contains(page, `<option value="`+idOf(elsewhere)) {
 		t.Error("a run of another experiment can be chosen")
 	}
-	_, page = s.get(better + "?against=" + id(base))
+	_, page = s.get(better + "?against=" + idOf(base))
 	for _, want := range []string{"Points compared: 1 better here", "1 equal", "first wins <b>changed</b>", "&lt;i&gt;first", "(other)", "missing", "0.498 (0.495 to 0.501)"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the comparison lacks %q:\n%s", want, page)
@@ -79,7 +85,7 @@ func TestDiff(t *testing.T) {
 	if strings.Contains(page, "<i>first") {
 		t.Error("a method's name is not escaped")
 	}
-	for _, path := range []string{upload + "?against=" + id(base), base + "?against=" + id(upload), "/api" + upload + "?against=" + id(base)} {
+	for _, path := range []string{upload + "?against=" + idOf(base), base + "?against=" + idOf(upload), "/api" + upload + "?against=" + idOf(base)} {
 		if status, text := s.get(path); status != 200 || strings.Contains(text, cfg.Uploads) {
 			t.Errorf("%s: status %d, or tells where uploads lie", path, status)
 		}
@@ -94,20 +100,27 @@ func TestDiff(t *testing.T) {
 			}
 		}
 	}
-	if _, text := s.get("/api" + better + "?against=" + id(base)); json.Unmarshal([]byte(text), &got) != nil || len(got.Comparison.Points) != 6 ||
+	if _, text := s.get("/api" + better + "?against=" + idOf(base)); json.Unmarshal([]byte(text), &got) != nil || len(got.Comparison.Points) != 6 ||
 		len(got.Comparison.Settings) != 2 || !got.Comparison.Claims[0].Changed {
 		t.Errorf("API: %+v", got)
 	}
+}
+
+// TestDiffRefused: what cannot be compared is said, on the page and as JSON.
+func TestDiffRefused(t *testing.T) {
+	s := noisySite(t)
+	base, _ := s.wait(s.begin(map[string]string{"experiment": "pndm/noisy"}, nil))
+	elsewhere, _ := s.wait(s.begin(nil, nil))
 	for _, tt := range []struct {
 		name, against string
 		status        int
 		want          string
 	}{
-		{"another experiment", id(elsewhere), 400, "want two runs of one experiment"},
-		{"itself", id(base), 400, "both are run"},
+		{"another experiment", idOf(elsewhere), 400, "want two runs of one experiment"},
+		{"itself", idOf(base), 400, "both are run"},
 		{"nothing", "nothing", 404, "no such run"},
 		{"hostile", "<script>alert(1)</script>", 404, "no such run"},
-		{"beginning of an id", id(better)[:4], 404, "no such run"},
+		{"beginning of an id", idOf(elsewhere)[:4], 404, "no such run"},
 	} {
 		for _, under := range []string{"", "/api"} {
 			status, text := s.get(under + base + "?against=" + url.QueryEscape(tt.against))
@@ -127,7 +140,7 @@ func TestDiffCharts(t *testing.T) {
 		}
 		return lab.Curves{Curves: []lab.Curve{c}}
 	}
-	methods := []string{"a", "b", "a"}
+	methods := []string{"a", "b"}
 	out := pairCharts(chartsIn(curves("a", 1, 3), methods), chartsIn(curves("b", 2, 3), methods))
 	if len(out) != 1 || len(out[0].Budgets) != 3 || len(out[0].Series) != 2 {
 		t.Fatalf("%+v", out)

@@ -21,6 +21,7 @@ import (
 // paperView is the page of a paper.
 type paperView struct {
 	shelf.Paper
+	Vote     card
 	Page     *papers.Paper // nil for what feeds bring
 	Forms    []form
 	Claims   []claimRow
@@ -95,7 +96,7 @@ func (s *Server) showPaper(w http.ResponseWriter, r *http.Request, status int, s
 	if err != nil {
 		return err
 	}
-	view := paperView{Paper: p}
+	view := paperView{Paper: p, Vote: card{Paper: p, Token: s.token(visitorOf(r))}}
 	if page, ok := papers.Get(slug); ok {
 		view.Page = &page
 		view.Sections = []section{
@@ -202,6 +203,10 @@ func (s *Server) formOf(slug string, e *lab.Experiment) form {
 	for _, p := range e.Params {
 		f.Fields = append(f.Fields, field{Param: p, Bytes: s.cfg.Upper})
 	}
+	rank := map[bool]int{true: 1}
+	slices.SortStableFunc(f.Fields, func(a, b field) int { // what can be left empty comes last
+		return cmp.Compare(rank[a.Default == ""], rank[b.Default == ""])
+	})
 	return f
 }
 

@@ -92,7 +92,7 @@ func parseViews() (map[string]*template.Template, error) {
 		if err != nil {
 			return nil, err
 		}
-		if views[name], err = t.ParseFS(templateFiles, "templates/form.html", "templates/usage.html", "templates/"+name+".html"); err != nil {
+		if views[name], err = t.ParseFS(templateFiles, "templates/form.html", "templates/usage.html", "templates/vote.html", "templates/"+name+".html"); err != nil {
 			return nil, err
 		}
 	}

@@ -43,6 +43,11 @@
     }, [d.budgets, ...d.series.map((s) => s.mean)], el);
     const entries = chart.root.querySelectorAll(".u-series");
     pair.forEach((i) => { if (i >= 0) entries[i + 1].classList.add("twin"); });
+    chart.root.querySelectorAll(".u-series:not(:first-child) .u-label").forEach((label) => { // by keyboard too
+      label.tabIndex = 0;
+      label.setAttribute("role", "button");
+      label.addEventListener("keydown", (e) => { if (e.key === "Enter" || e.key === " ") { e.preventDefault(); label.click(); } });
+    });
     if (d.diverged) say("Diverged somewhere, off the chart there: " + d.diverged.join(", "));
   }
 
