@@ -116,16 +116,22 @@ func (b *browser) do(what string, actions ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// text is the value of a JavaScript expression, as text.
+// text is the value of a JavaScript expression, as text, of the next page if this one is
+// just going.
 func (b *browser) text(expression string) string {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, patience)
-	defer cancel()
-	s, err := chromedp.Run(ctx, chromedp.Evaluate[string]("String("+expression+")"))
-	if err != nil {
-		b.t.Errorf("%s: %v", expression, err)
+	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		ctx, cancel := context.WithTimeout(b.ctx, patience)
+		s, err := chromedp.Run(ctx, chromedp.Evaluate[string]("String("+expression+")"))
+		cancel()
+		if err == nil {
+			return s
+		}
+		if time.Now().After(end) || !strings.Contains(err.Error(), "navigated") {
+			b.t.Errorf("%s: %v", expression, err)
+			return ""
+		}
 	}
-	return s
 }
 
 // until waits for a JavaScript expression to be true, over the loading of pages too.
