@@ -215,6 +215,20 @@ func TestLocalPath(t *testing.T) {
 	}
 }
 
+// TestToLogin: after the login the page is there again that the form was on.
+func TestToLogin(t *testing.T) {
+	for referer, want := range map[string]string{
+		"http://localhost/papers/pndm?x=1": "/login?next=%2Fpapers%2Fpndm%3Fx%3D1",
+		"":                                 "/login?next=%2F", "http://localhost//evil.example": "/login?next=%2F", "javascript:alert(1)": "/login?next=%2F", "\x00": "/login?next=%2F",
+	} {
+		r, w := httptest.NewRequest("POST", "/papers/pndm/runs", nil), httptest.NewRecorder()
+		r.Header.Set("Referer", referer)
+		if toLogin(w, r); w.Code != http.StatusSeeOther || w.Header().Get("Location") != want {
+			t.Errorf("%q: status %d, %q", referer, w.Code, w.Header().Get("Location"))
+		}
+	}
+}
+
 // TestIdentify: a proxy is believed, nobody else.
 func TestIdentify(t *testing.T) {
 	header := &Auth{Header: "X-Remote-User", Proxies: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("fd00::/8")}}

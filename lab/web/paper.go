@@ -273,7 +273,7 @@ func (s *Server) start(w http.ResponseWriter, r *http.Request) error {
 			settings[p.Name] = p.Value
 		}
 	}
-	if err := plan(e, size, settings); err != nil {
+	if err := s.plan(e, size, settings); err != nil {
 		return s.refuse(w, r, f, bad("%v", err))
 	}
 	j, err := s.queue.add(r.Context(), shelf.Job{Visitor: visitorOf(r), Experiment: e.Name, Size: string(size), Settings: settings})
@@ -289,6 +289,14 @@ const (
 	mostCells   = 20000
 	mostSetting = 2000 // bytes of a setting
 )
+
+// plan is [plan], of one reader after the other: a grid may read a model, for which there
+// must be memory.
+func (s *Server) plan(e *lab.Experiment, size lab.Size, settings map[string]string) error {
+	s.planning.Lock()
+	defer s.planning.Unlock()
+	return plan(e, size, settings)
+}
 
 // plan checks that settings give a grid of a size that can be run. Making the grid takes
 // memory too, so what multiplies in every grid is multiplied first: lists and seeds.

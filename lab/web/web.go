@@ -77,6 +77,7 @@ type Server struct {
 	checks    chan struct{} // passwords being checked
 	uploading chan struct{} // forms with files that come in
 	keeping   sync.Mutex    // of the folder of uploads
+	planning  sync.Mutex    // of runs that are asked for, one after the other
 }
 
 //go:embed templates/*.html
