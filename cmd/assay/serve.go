@@ -33,7 +33,9 @@ their verdicts, and forms that run them in place, on your own files too.
 Runs are those of assay run: what one began, the other goes on with. A server that
 was stopped goes on with its runs when it is started again.
 
-With a mail server, readers can subscribe to a digest of new papers and verdicts.`,
+With a mail server, readers can subscribe to a digest of new papers and verdicts. Mail
+providers show a button of their own to unsubscribe where --url begins with https and
+the mail server signs what it sends (DKIM).`,
 		Example: `  assay serve
   assay serve --addr 127.0.0.1:9000 --runs 2
   assay serve --smtp smtp.example.org:587 --mail-from papers@example.org`,

@@ -312,6 +312,25 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// TestLogHasNoTokens: also not where a mail server repeats what it does not like.
+func TestLogHasNoTokens(t *testing.T) {
+	p := posted(t)
+	p.server.Stop()
+	said := make(chan string, 100)
+	p.server.Take = func(m mailtest.Mail) error {
+		path := link(t, m)
+		said <- path[strings.Index(path, "=")+1:]
+		return mailtest.Refuse(554, "we do not like http://x.org"+path)
+	}
+	p.server.Start(t)
+	p.subscribe("reader@example.org", "daily")
+	token := <-said
+	p.until("logging", func() bool { return strings.Contains(p.log.String(), "we do not like") })
+	if log := p.log.String(); strings.Contains(log, token) {
+		t.Errorf("%s is in\n%s", token, log)
+	}
+}
+
 // TestProbe: nobody learns who subscribes.
 func TestProbe(t *testing.T) {
 	p := posted(t)
