@@ -21,7 +21,8 @@ type postman struct {
 	wake   chan struct{}
 	site   string // public address, for links
 
-	down int // rounds in a row that found no mail server
+	turn sync.Mutex // of rounds: one at a time
+	down int        // rounds in a row that found no mail server
 
 	mu      sync.Mutex
 	next    time.Time               // when the next mail may go
@@ -70,6 +71,8 @@ func (p *postman) work(ctx context.Context) {
 
 // round sends everything that is due, and says how long to wait for the next one.
 func (p *postman) round(ctx, sending context.Context) time.Duration {
+	p.turn.Lock()
+	defer p.turn.Unlock()
 	sh := p.server.cfg.Shelf
 	err := sh.Expire(ctx)
 	for more := true; more && err == nil && ctx.Err() == nil; {
@@ -112,8 +115,7 @@ func (p *postman) batch(ctx, sending context.Context) (any bool, err error) {
 	return len(jobs) > 0, errors.Join(failed, sh.Release(settled, restR, restS))
 }
 
-// all does the jobs, a few at once, up to the first error. It says how
-// many have been begun.
+// all does the jobs, a few at once, up to the first error. It says how many were begun.
 func (p *postman) all(ctx context.Context, jobs []func() error) (begun int, failed error) {
 	var wg sync.WaitGroup
 	var mu sync.Mutex
