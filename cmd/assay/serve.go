@@ -41,7 +41,9 @@ may listen on any address: running experiments, sending files and adding papers 
 need a login; reading, searching and voting do not. Passwords never cross a network
 in the clear: beyond this machine, --tls-cert or a --proxy with HTTPS is needed too.
 
-With a mail server, readers can subscribe to a digest of new papers and verdicts.`,
+With a mail server, readers can subscribe to a digest of new papers and verdicts. Mail
+providers show a button of their own to unsubscribe where --url begins with https and
+the mail server signs what it sends (DKIM).`,
 		Example: `  assay serve
   assay serve --addr 127.0.0.1:9000 --runs 2
   assay serve password users.txt ada

@@ -145,9 +145,11 @@ func (s *Shelf) Unsubscribe(ctx context.Context, token string) error {
 	return found("unsubscribe", tx.Commit())
 }
 
-// Expire forgets the requests that can no longer be confirmed.
+// Expire forgets the requests that can no longer be confirmed, and those of who has
+// unsubscribed once an hour has passed.
 func (s *Shelf) Expire(ctx context.Context) error {
-	_, err := s.db.ExecContext(ctx, "DELETE FROM requests WHERE asked <= ?", s.Now().Add(-RequestLife).Unix())
+	at := s.Now()
+	_, err := s.db.ExecContext(ctx, "DELETE FROM requests WHERE asked <= ? OR token IS NULL AND asked <= ?", at.Add(-RequestLife).Unix(), at.Add(-requestGap).Unix())
 	return found("expire", err)
 }
 

@@ -230,6 +230,13 @@ func TestUnsubscribe(t *testing.T) {
 	if ended, err := s.NotSent(t.Context(), sub, true); ended || err != nil {
 		t.Errorf("refused meanwhile: %v, %v", ended, err)
 	}
+	for _, tt := range []struct{ hours, left float64 }{{0.9, 1}, {1, 0}} { // the hour between two mails is kept
+		hours(s, tt.hours)
+		var left float64
+		if err := errors.Join(s.Expire(t.Context()), s.db.QueryRow("SELECT count(*) FROM requests").Scan(&left)); err != nil || left != tt.left {
+			t.Errorf("after %g hours %g requests are kept, %v", tt.hours, left, err)
+		}
+	}
 	hours(s, 400)
 	if subs := due(t, s); len(subs) != 0 {
 		t.Errorf("%d are due", len(subs))

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"time"
 
@@ -20,7 +21,8 @@ type postman struct {
 	wake   chan struct{}
 	site   string // public address, for links
 
-	down int // rounds in a row that found no mail server
+	turn sync.Mutex // of rounds: one at a time
+	down int        // rounds in a row that found no mail server
 
 	mu      sync.Mutex
 	next    time.Time               // when the next mail may go
@@ -69,6 +71,8 @@ func (p *postman) work(ctx context.Context) {
 
 // round sends everything that is due, and says how long to wait for the next one.
 func (p *postman) round(ctx, sending context.Context) time.Duration {
+	p.turn.Lock()
+	defer p.turn.Unlock()
 	sh := p.server.cfg.Shelf
 	err := sh.Expire(ctx)
 	for more := true; more && err == nil && ctx.Err() == nil; {
@@ -106,14 +110,13 @@ func (p *postman) batch(ctx, sending context.Context) (any bool, err error) {
 	for _, sub := range subs {
 		jobs = append(jobs, func() error { return p.tell(sending, settled, sub) })
 	}
-	failed, done := p.all(ctx, jobs)
+	done, failed := p.all(ctx, jobs)
 	restR, restS := rs[min(done, len(rs)):], subs[max(0, done-len(rs)):]
 	return len(jobs) > 0, errors.Join(failed, sh.Release(settled, restR, restS))
 }
 
-// all does the jobs, a few at once, up to the first error. It says how
-// many have been begun.
-func (p *postman) all(ctx context.Context, jobs []func() error) (failed error, begun int) {
+// all does the jobs, a few at once, up to the first error. It says how many were begun.
+func (p *postman) all(ctx context.Context, jobs []func() error) (begun int, failed error) {
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	slots := make(chan struct{}, mailsAtOnce)
@@ -138,7 +141,7 @@ func (p *postman) all(ctx context.Context, jobs []func() error) (failed error, b
 		})
 	}
 	wg.Wait()
-	return failed, begun
+	return begun, failed
 }
 
 // send hands a mail to the mail server, when it is its turn.
@@ -161,7 +164,7 @@ func (p *postman) ask(sending, settled context.Context, r shelf.Request) error {
 	if err == nil {
 		err = p.send(sending, m)
 	}
-	p.count("confirmation", err)
+	p.count("confirmation", r.Token, err)
 	switch {
 	case err == nil:
 		return sh.Mailed(settled, r)
@@ -186,7 +189,7 @@ func (p *postman) tell(sending, settled context.Context, sub shelf.Subscriber) e
 	if err == nil {
 		err = p.send(sending, m)
 	}
-	p.count("digest", err)
+	p.count("digest", sub.Token, err)
 	switch {
 	case err == nil:
 		return sh.Sent(settled, sub, until)
@@ -219,9 +222,9 @@ func (p *postman) digest(ctx context.Context, since, until time.Time) (shelf.Dig
 	return d, nil
 }
 
-// count tells the meters and the log of a mail. The error has no token: it is the mail
-// server's, which has not seen the text when it refuses an address.
-func (p *postman) count(kind string, err error) {
+// count tells the meters and the log of a mail. What a mail server says may repeat what
+// was mailed to it: the log is not to have the token.
+func (p *postman) count(kind, token string, err error) {
 	state := "sent"
 	switch {
 	case errors.Is(err, mail.ErrRefused):
@@ -230,7 +233,7 @@ func (p *postman) count(kind string, err error) {
 		state = "failed"
 	}
 	if err != nil {
-		p.server.cfg.Log.Warn("mail", "kind", kind, "state", state, "err", err)
+		p.server.cfg.Log.Warn("mail", "kind", kind, "state", state, "err", strings.ReplaceAll(err.Error(), token, "TOKEN"))
 	}
 	p.server.meters.mails.WithLabelValues(kind, state).Inc()
 }

@@ -502,7 +502,7 @@ func TestPagesHoldThePolicy(t *testing.T) {
 	s := serve(t, configIn(t, t.TempDir()))
 	run, _ := s.wait(s.begin(nil, nil))
 	inline := regexp.MustCompile(`(?i)<script(?:\s+[^>]*)?>[^<]|<style|\sstyle=|\son[a-z]+=`)
-	for _, path := range []string{"/", "/papers/pndm", run, "/nowhere"} {
+	for _, path := range []string{"/", "/papers/pndm", run, "/nowhere", "/subscribe"} {
 		if _, page := s.get(path); inline.MatchString(page) {
 			t.Errorf("%s: %s", path, inline.FindString(page))
 		}

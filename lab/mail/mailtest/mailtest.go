@@ -36,6 +36,7 @@ type Server struct {
 	// Answer says what an address is answered; nil: all are taken. For another answer
 	// than 250 it returns a *smtp.SMTPError.
 	Answer func(to string) error
+	Take   func(Mail) error // the same about a whole mail
 
 	Addr string // where it listens, once started; it is there again after Stop and Start
 
@@ -168,6 +169,11 @@ func (s *session) Data(r io.Reader) error {
 		return err
 	}
 	m.From, m.To = s.from, s.to
+	if s.server.Take != nil {
+		if err := s.server.Take(m); err != nil {
+			return err
+		}
+	}
 	s.server.mu.Lock()
 	defer s.server.mu.Unlock()
 	s.server.mails = append(s.server.mails, m)
