@@ -351,7 +351,13 @@ func TestDigest(t *testing.T) {
 			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
 		}
 	}
-	for i := range 23 {
+}
+
+// TestDigestIsBounded: of many new papers the rest is counted.
+func TestDigestIsBounded(t *testing.T) {
+	s := open(t)
+	hours(s, 20)
+	for i := range mostNew + 4 {
 		mustPut(t, s, paper(fmt.Sprintf("many%d", i), 4))
 	}
 	d, err := s.Digest(t.Context(), day0.Add(20*time.Hour), day0.Add(21*time.Hour))
