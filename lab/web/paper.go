@@ -54,6 +54,7 @@ type form struct {
 // A field is a parameter with what was typed.
 type field struct {
 	lab.Param
+	ID    string // in the page
 	Value string
 	Bytes int64 // an upload's limit
 }
@@ -201,7 +202,7 @@ func (s *Server) formOf(slug string, e *lab.Experiment) form {
 		f.Action = "/compare/runs"
 	}
 	for _, p := range e.Params {
-		f.Fields = append(f.Fields, field{Param: p, Bytes: s.cfg.Upper})
+		f.Fields = append(f.Fields, field{Param: p, ID: e.Name + "-" + p.Name, Bytes: s.cfg.Upper})
 	}
 	rank := map[bool]int{true: 1}
 	slices.SortStableFunc(f.Fields, func(a, b field) int { // what can be left empty comes last

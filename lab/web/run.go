@@ -9,7 +9,9 @@ import (
 	"maps"
 	"mime"
 	"net/http"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -225,7 +227,7 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request) error {
 	}
 	view.Status, view.Back = together(all), back(run.Experiment)
 	if e != nil && e.Advise != nil && !run.Finished.IsZero() {
-		view.Advice = e.Advise(run.Values, run.Curves)
+		view.Advice = advice(e, run)
 	}
 	view.Tables, view.Again = tables(run.Curves), s.again(run.Run)
 	if page, ok := papers.Get(view.Slug); ok {
@@ -242,6 +244,31 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	return s.show(w, r, http.StatusOK, "run", view)
+}
+
+// advice is that of an experiment, where readers' files have the names that they gave.
+func advice(e *lab.Experiment, run *runner.Run) lab.Advice {
+	a, names := e.Advise(run.Values, run.Curves), named(run)
+	for i := range a.Lines {
+		a.Lines[i] = names.Replace(a.Lines[i])
+	}
+	for i := range a.Commands {
+		a.Commands[i] = names.Replace(a.Commands[i])
+	}
+	return a
+}
+
+// named puts the names that readers gave to their files in the place of where these lie
+// here, which is nobody's business.
+func named(run *runner.Run) *strings.Replacer {
+	var pairs []string
+	for name := range run.Inputs {
+		if path := run.Values[name]; filepath.IsAbs(path) {
+			inJSON := strings.Trim(strconv.Quote(path), `"`)
+			pairs = append(pairs, path, filepath.Base(path), inJSON, filepath.Base(path))
+		}
+	}
+	return strings.NewReplacer(pairs...)
 }
 
 // axes says what curves show.
@@ -373,7 +400,11 @@ func (s *Server) runFile(w http.ResponseWriter, r *http.Request) error {
 	if r.URL.Query().Has("download") || !strings.HasPrefix(kind, "image/") {
 		h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": run.ID + "-" + file}))
 	}
-	_, err = w.Write(b.Bytes())
+	if strings.HasPrefix(kind, "image/") || kind == "application/pdf" {
+		_, err = w.Write(b.Bytes())
+		return err
+	}
+	_, err = named(run).WriteString(w, b.String())
 	return err
 }
 

@@ -86,8 +86,8 @@ func configIn(t testing.TB, dir string) Config {
 			case comparisons:
 				e := toy()
 				e.Name, e.Claims = "compare/toy", nil
-				e.Advise = func(lab.Values, lab.Curves) lab.Advice {
-					return lab.Advice{Lines: []string{"Take the <bold> one."}, Commands: []string{"assay sample"}}
+				e.Advise = func(v lab.Values, _ lab.Curves) lab.Advice {
+					return lab.Advice{Lines: []string{"Take the <bold> one."}, Commands: []string{"assay sample --model " + v.Text("model")}}
 				}
 				return []*lab.Experiment{e}
 			}
@@ -262,7 +262,7 @@ func TestCompare(t *testing.T) {
 			t.Errorf("the run's page lacks %q", want)
 		}
 	}
-	for _, path := range []string{run, "/api" + run, "/compare/toy"} {
+	for _, path := range []string{run, "/api" + run, run + "/results.json", run + "/report.md", run + "/results.csv", "/compare/toy"} {
 		if _, text := s.get(path); strings.Contains(text, cfg.Uploads) {
 			t.Errorf("%s tells where uploads lie", path)
 		}

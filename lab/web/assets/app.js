@@ -7,8 +7,8 @@
   const seen = (color) => color === "#000000" ? variable("--ink") : color; // black on a dark page
   const number = (v) => v == null ? "–" : Math.abs(v) >= 1e5 || Math.abs(v) < 1e-3 && v !== 0 ? v.toExponential(1) : String(+v.toPrecision(3));
 
-  // ticks are the points' own costs, as many as fit.
-  const ticks = (xs) => { const step = Math.ceil(xs.length / 8); return xs.filter((_, i) => i % step === 0 || i === xs.length - 1); };
+  // ticks are the points' own costs, as many as fit beside each other.
+  const ticks = (xs, at) => { let last = -Infinity; return xs.filter((x) => { const ok = at(x) - last >= 36; if (ok) last = at(x); return ok; }); };
 
   function draw(box, data) {
     box.replaceChildren();
@@ -35,9 +35,9 @@
     const pair = d.series.map((s) => d.series.findIndex((o) => o.other === s.method && !s.other));
     const chart = new uPlot({
       hooks: { setSeries: [(u, i, o) => { if (i && "show" in o && pair[i - 1] >= 0) u.setSeries(pair[i - 1] + 1, { show: o.show }); }] },
-      width, height: Math.round(width * 0.62),
+      width, height: Math.round(Math.min(width * 0.62, 420)),
       scales: { x: { time: false, ...scale(d.logX && d.budgets[0] > 0) }, y: scale(d.logY) },
-      axes: [{ ...axis(d.x), splits: () => ticks(d.budgets), filter: (u, vs) => vs }, { ...axis(d.y), size: 62 }],
+      axes: [{ ...axis(d.x), splits: (u) => ticks(d.budgets, (x) => u.valToPos(x, "x")), filter: (u, vs) => vs }, { ...axis(d.y), size: 62 }],
       series: [{ label: d.x, value: (u, v) => number(v) },
         ...d.series.map((s) => ({ label: s.method, stroke: seen(s.color), width: 2, dash: s.dashed ? [6, 3] : undefined, spanGaps: true, points: { show: true, size: 6 }, value: (u, v) => number(v) }))],
     }, [d.budgets, ...d.series.map((s) => s.mean)], el);
