@@ -7,6 +7,7 @@ import (
 	"image/png"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
+	"github.com/assay-lab/assay/lab/mail/mailtest"
 	"github.com/assay-lab/assay/onnx"
 )
 
@@ -24,8 +26,9 @@ func TestPage(t *testing.T) {
 		t.Skip("runs experiments in a browser")
 	}
 	d := newDesk(t)
-	mails := receiveMail(t)
-	s := d.serve("--smtp", mails.addr, "--smtp-tls", "none", "--mail-from", "papers@example.org")
+	var mails mailtest.Server
+	mails.Start(t)
+	s := d.serve("--smtp", mails.Addr, "--smtp-tls", "none", "--mail-from", "papers@example.org")
 	b := openBrowser(t)
 	for _, part := range []struct {
 		name string
@@ -34,15 +37,17 @@ func TestPage(t *testing.T) {
 		{"find, run, and take the picture", findAndRun},
 		{"an own model and a bad file", ownModel},
 		{"vote", voteFor},
-		{"subscribe", func(t *testing.T, b *browser, s *served) { subscribe(t, b, s, mails) }},
+		{"subscribe", func(t *testing.T, b *browser, s *served) { subscribe(t, b, s, &mails) }},
 		{"keyboard alone", keyboardAlone},
 		{"killed and resumed", killedAndResumed},
+		{"two runs side by side", sideBySide},
+		{"log in", logIn},
 		{"every page, narrow and dark", everyPage},
 	} {
 		if !t.Run(part.name, func(t *testing.T) {
 			b.t, s.t = t, t
 			part.test(t, b, s)
-			b.quiet("favicon")
+			b.quiet()
 		}) {
 			break // the browser is where it went wrong
 		}
@@ -165,14 +170,15 @@ func voteFor(t *testing.T, b *browser, s *served) {
 }
 
 // subscribe asks for the digest and confirms by the mail that comes.
-func subscribe(t *testing.T, b *browser, s *served, mails *mailbox) {
+func subscribe(t *testing.T, b *browser, s *served, mails *mailtest.Server) {
 	b.open(s.url)
 	b.fill(`form[action="/subscribe"] [name=address]`, "reader@example.org")
 	b.click(`form[action="/subscribe"] button`)
 	b.until(`document.body.innerText.includes("reader@example.org")`)
-	link := mails.link(t, "/subscribe/confirm")
-	if !strings.HasPrefix(link, s.url) {
-		t.Fatalf("the link leads to %s", link)
+	text := mails.Wait(t, 1)[0].Text
+	link := regexp.MustCompile(regexp.QuoteMeta(s.url) + `/subscribe/confirm\S+`).FindString(text)
+	if link == "" {
+		t.Fatalf("the mail has no link:\n%s", text)
 	}
 	b.open(link)
 	b.click(`main form button`)
@@ -230,15 +236,52 @@ func killedAndResumed(t *testing.T, b *browser, s *served) {
 	b.quiet("ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE")
 }
 
+// sideBySide compares a run with another of the same experiment.
+func sideBySide(t *testing.T, b *browser, s *served) {
+	b.open(s.url + "/papers/pndm")
+	b.click(`details[open] button.go`) // quick; what was resumed is of desk size
+	b.until(`location.pathname.startsWith("/runs/") && document.querySelector("select[name=against]")`)
+	b.click(`form:has(select[name=against]) button`)
+	b.until(`location.search.startsWith("?against=") && document.querySelector(".charts canvas")`)
+	if text := b.text(`document.querySelector("main").innerText`); !strings.Contains(text, "quick") || !strings.Contains(text, "desk") {
+		t.Errorf("it is not said in what they differ:\n%s", text)
+	}
+}
+
+// logIn meets a server with logins: reading needs none, running does.
+func logIn(t *testing.T, b *browser, s *served) {
+	d := newDesk(t)
+	users := filepath.Join(t.TempDir(), "users")
+	cmd := d.command("serve", "password", users, "ada")
+	cmd.Stdin = strings.NewReader("correct horse\n")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	guarded := d.serve("--auth", "file:"+users)
+	b.open(guarded.url + "/papers/two-pass-softmax")
+	b.click(`details[open] a[href^="/login"]`)
+	b.until(`document.querySelector("[name=password]")`)
+	for _, v := range axe(b) {
+		t.Error(v)
+	}
+	b.fill("[name=name]", "ada")
+	b.fill("[name=password]", "wrong horse")
+	b.click("main form button")
+	b.until(`document.querySelector("[role=alert]")`)
+	b.quiet("401", "403", "400")
+	b.fill("[name=password]", "correct horse")
+	b.click("main form button")
+	b.until(`location.pathname === "/papers/two-pass-softmax" && document.querySelector("header").innerText.includes("ada")`)
+	b.click(`details[open] button.go`)
+	b.until(`location.pathname.startsWith("/runs/")`)
+}
+
 // everyPage looks at all pages at two widths and in two schemes: nothing is cut off,
 // dark is dark, and axe-core finds no serious violation.
 func everyPage(t *testing.T, b *browser, s *served) {
-	axe, err := os.ReadFile("../../lab/web/testdata/axe.min.js")
-	if err != nil {
-		t.Fatal(err)
-	}
 	b.open(s.url + "/papers/pndm")
-	run := b.text(`document.querySelector('a[href^="/runs/"]').getAttribute("href")`)
+	runs := strings.Fields(b.text(`[...document.querySelectorAll('ul.runs a')].map((a) => a.getAttribute("href")).join(" ")`))
+	run, other := runs[0], strings.TrimPrefix(runs[1], "/runs/")
 	compared := func() string {
 		b.open(s.url + "/compare/diffusion")
 		return b.text(`document.querySelector('a[href^="/runs/"]').getAttribute("href")`)
@@ -246,7 +289,7 @@ func everyPage(t *testing.T, b *browser, s *served) {
 	for _, page := range []struct{ name, path string }{
 		{"feed", "/"}, {"trend", "/?order=trend"}, {"search", "/?q=diffusion"}, {"nothing", "/?q=xyzzy"}, {"paper", "/papers/pndm"},
 		{"plain-paper", "/papers/two-pass-softmax"}, {"run", run}, {"compare", "/compare/diffusion"}, {"compared", compared},
-		{"subscribe", "/subscribe"},
+		{"subscribe", "/subscribe"}, {"against", run + "?against=" + other}, {"error", "/nowhere"},
 	} {
 		for _, screen := range []struct {
 			width  int64
@@ -261,22 +304,27 @@ func everyPage(t *testing.T, b *browser, s *served) {
 			if dark := b.text(`getComputedStyle(document.documentElement).backgroundColor.match(/\d+/g).slice(0, 3).every((c) => c < 64)`); dark != fmt.Sprint(screen.scheme == "dark") {
 				t.Errorf("%s: a dark background: %s", where, dark)
 			}
-			for _, v := range b.axe(string(axe)) {
+			for _, v := range axe(b) {
 				t.Errorf("%s: %s", where, v)
 			}
 			b.picture(fmt.Sprintf("%s-%d-%s", page.name, screen.width, screen.scheme))
 		}
 	}
+	b.quiet("404") // of the page that is nowhere
 }
 
-// axe lists what axe-core finds to be serious or worse.
-func (b *browser) axe(source string) (found []string) {
+// axe lists what axe-core finds to be serious or worse on a page.
+func axe(b *browser) (found []string) {
 	b.t.Helper()
+	source, err := os.ReadFile("../../lab/web/testdata/axe.min.js")
+	if err != nil {
+		b.t.Fatal(err)
+	}
 	var violations []struct {
 		ID, Impact, Help string
 		Nodes            []struct{ HTML, FailureSummary string }
 	}
-	b.text("(() => {" + source + "; window.axe = axe })()")
+	b.text("(() => {" + string(source) + "; window.axe = axe })()")
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
 	text, err := chromedp.Run(ctx, chromedp.Evaluate[string](`axe.run(document, {resultTypes: ["violations"]}).then((r) => JSON.stringify(r.violations))`, chromedp.EvalAwaitPromise))
