@@ -23,7 +23,7 @@ func BenchmarkFeed(b *testing.B) {
 			for b.Loop() {
 				w := httptest.NewRecorder()
 				r := httptest.NewRequest(http.MethodGet, bm.path, nil)
-				r.RemoteAddr = "127.0.0.1:1" // of whom reading is not limited
+				r.RemoteAddr, r.Host = "127.0.0.1:1", "localhost" // for whom reading is not limited
 				s.ServeHTTP(w, r)
 				if w.Code != http.StatusOK {
 					b.Fatalf("status %d", w.Code)
