@@ -1,15 +1,11 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -202,60 +198,4 @@ func (b *browser) picture(name string) {
 	if err := os.WriteFile(filepath.Join(dir, name+".png"), png, 0o666); err != nil {
 		b.t.Error(err)
 	}
-}
-
-// A served is assay serve in a process of its own.
-type served struct {
-	t    testing.TB
-	d    *desk
-	args []string
-	url  string // without a slash at its end
-	cmd  *exec.Cmd
-}
-
-// serve starts assay serve with further arguments.
-func (d *desk) serve(args ...string) *served {
-	d.t.Helper()
-	s := &served{t: d.t, d: d, args: args}
-	s.start("127.0.0.1:0")
-	d.t.Cleanup(s.kill)
-	return s
-}
-
-func (s *served) start(addr string) {
-	s.t.Helper()
-	s.cmd = s.d.command(append([]string{"serve", "--addr", addr}, s.args...)...)
-	stderr, err := s.cmd.StderrPipe()
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	if err := s.cmd.Start(); err != nil {
-		s.t.Fatal(err)
-	}
-	lines := bufio.NewReader(stderr)
-	for s.url = ""; s.url == ""; {
-		line, err := lines.ReadString('\n')
-		if err != nil {
-			s.t.Fatalf("the server says %q and no address: %v", line, err)
-		}
-		s.url = regexp.MustCompile(`https?://[0-9.:]+`).FindString(line)
-	}
-	go io.Copy(io.Discard, lines)
-}
-
-// kill ends the server at once, as a crash does.
-func (s *served) kill() {
-	s.cmd.Process.Kill()
-	s.cmd.Wait()
-}
-
-// again starts it at the address that it had.
-func (s *served) again() {
-	s.t.Helper()
-	s.start(strings.TrimPrefix(s.url, "http://"))
-	r, err := http.Get(s.url + "/healthz")
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	r.Body.Close()
 }

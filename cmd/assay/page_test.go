@@ -252,10 +252,8 @@ func sideBySide(t *testing.T, b *browser, s *served) {
 func logIn(t *testing.T, b *browser, s *served) {
 	d := newDesk(t)
 	users := filepath.Join(t.TempDir(), "users")
-	cmd := d.command("serve", "password", users, "ada")
-	cmd.Stdin = strings.NewReader("correct horse\n")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+	if err := d.setPassword(users, "ada", "correct horse"); err != nil {
+		t.Fatal(err)
 	}
 	guarded := d.serve("--auth", "file:"+users)
 	b.open(guarded.url + "/papers/two-pass-softmax")

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"regexp"
 	"strings"
 	"testing"
@@ -25,30 +26,15 @@ func TestServe(t *testing.T) {
 			t.Fatalf("status %d: %s", r.status, r.stderr)
 		}
 	}
-	cmd := d.command("serve", "--addr", "127.0.0.1:0")
-	stderr, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
+	page := d.serve()
+	if !strings.Contains(page.said, "this machine only") {
+		t.Errorf("it says %q", page.said)
 	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+	if _, text := page.get("/?q=nowhere+else"); !strings.Contains(text, "A Paper from a Feed") {
+		t.Errorf("the page lacks the paper:\n%s", text)
 	}
-	defer cmd.Process.Kill()
-	line, err := bufio.NewReader(stderr).ReadString('\n')
-	url := regexp.MustCompile(`http://\S+`).FindString(line)
-	if err != nil || url == "" || !strings.Contains(line, "this machine only") {
-		t.Fatalf("%q, %v", line, err)
-	}
-	r, err := http.Get(url + "?q=nowhere+else")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Body.Close()
-	if page, _ := io.ReadAll(r.Body); !strings.Contains(string(page), "A Paper from a Feed") {
-		t.Errorf("the page lacks the paper:\n%s", page)
-	}
-	cmd.Process.Signal(os.Interrupt)
-	if err := cmd.Wait(); err != nil {
+	page.cmd.Process.Signal(os.Interrupt)
+	if err := page.cmd.Wait(); err != nil {
 		t.Errorf("after an interrupt: %v", err)
 	}
 }
@@ -86,40 +72,93 @@ func TestServeErrors(t *testing.T) {
 // TestServeLogins: a password is set, and a server that asks for it notices the next one.
 func TestServeLogins(t *testing.T) {
 	d := newDesk(t)
-	set := func(password string) error {
-		cmd := d.command("serve", "password", "users", "ada")
-		cmd.Stdin = strings.NewReader(password + "\n")
-		return cmd.Run()
-	}
 	if r := d.assay("serve", "--auth", "file:users", "--addr", "127.0.0.1:0"); r.status != statusFailed || !strings.Contains(r.stderr, "users") {
 		t.Errorf("without a file: status %d, %s", r.status, r.stderr)
 	}
-	if set("short") == nil || set("") == nil {
+	if d.setPassword("users", "ada", "short") == nil || d.setPassword("users", "ada", "") == nil {
 		t.Error("a short password is taken")
 	}
-	if err := set("correct horse"); err != nil {
+	if err := d.setPassword("users", "ada", "correct horse"); err != nil {
 		t.Fatal(err)
 	}
-	cmd := d.command("serve", "--addr", "127.0.0.1:0", "--auth", "file:users")
-	stderr, err := cmd.StderrPipe()
+	page := d.serve("--auth", "file:users")
+	if strings.Contains(page.said, "this machine only") {
+		t.Errorf("it says %q", page.said)
+	}
+	if status, text := page.get("/login"); status != 200 || !strings.Contains(text, `type="password"`) {
+		t.Errorf("status %d:\n%s", status, text)
+	}
+}
+
+// A served is assay serve in a process of its own.
+type served struct {
+	t    testing.TB
+	d    *desk
+	args []string
+	said string // the line with its address
+	url  string // without a slash at its end
+	cmd  *exec.Cmd
+}
+
+// serve starts assay serve with further arguments.
+func (d *desk) serve(args ...string) *served {
+	d.t.Helper()
+	s := &served{t: d.t, d: d, args: args}
+	s.start("127.0.0.1:0")
+	d.t.Cleanup(s.kill)
+	return s
+}
+
+func (s *served) start(addr string) {
+	s.t.Helper()
+	s.cmd = s.d.command(append([]string{"serve", "--addr", addr}, s.args...)...)
+	stderr, err := s.cmd.StderrPipe()
 	if err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+	if err := s.cmd.Start(); err != nil {
+		s.t.Fatal(err)
 	}
-	defer cmd.Process.Kill()
-	line, err := bufio.NewReader(stderr).ReadString('\n')
-	url := regexp.MustCompile(`http://\S+`).FindString(line)
-	if err != nil || url == "" || strings.Contains(line, "this machine only") {
-		t.Fatalf("%q, %v", line, err)
+	lines := bufio.NewReader(stderr)
+	for s.url = ""; s.url == ""; {
+		if s.said, err = lines.ReadString('\n'); err != nil {
+			s.t.Fatalf("the server says %q and no address: %v", s.said, err)
+		}
+		s.url = regexp.MustCompile(`https?://[0-9.:]+`).FindString(s.said)
 	}
-	r, err := http.Get(url + "login")
+	go io.Copy(io.Discard, lines)
+}
+
+// kill ends the server at once, as a crash does.
+func (s *served) kill() {
+	s.cmd.Process.Kill()
+	s.cmd.Wait()
+}
+
+// again starts it at the address that it had.
+func (s *served) again() {
+	s.t.Helper()
+	s.start(strings.TrimPrefix(s.url, "http://"))
+}
+
+// get asks for a page.
+func (s *served) get(path string) (status int, page string) {
+	s.t.Helper()
+	r, err := http.Get(s.url + path)
 	if err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
 	defer r.Body.Close()
-	if page, _ := io.ReadAll(r.Body); r.StatusCode != 200 || !strings.Contains(string(page), `type="password"`) {
-		t.Errorf("status %d:\n%s", r.StatusCode, page)
+	b, err := io.ReadAll(r.Body)
+	if err != nil {
+		s.t.Fatal(err)
 	}
+	return r.StatusCode, string(b)
+}
+
+// setPassword gives a user of --auth file:FILE a password.
+func (d *desk) setPassword(file, name, password string) error {
+	cmd := d.command("serve", "password", file, name)
+	cmd.Stdin = strings.NewReader(password + "\n")
+	return cmd.Run()
 }
