@@ -178,6 +178,7 @@ func (c *console) printNext(arg string, done []written) {
 	next := [][2]string{
 		{"papers", "other papers to run"},
 		{"sample --label all", "draw digits with any of the methods"},
+		{"serve", "all of it as a page in your browser"},
 	}
 	if _, ok := papers.Get(slug); ok {
 		next = slices.Insert(next, 0, [2]string{"show " + slug, "the paper: how it works, what it claims"})
