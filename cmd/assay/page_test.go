@@ -223,6 +223,7 @@ func killedAndResumed(t *testing.T, b *browser, s *served) {
 	b.click(`details[open] input[value=desk]`)
 	b.click(`details[open] button.go`)
 	b.until(`document.querySelector(".live progress")?.value > 3`)
+	b.picture("job")
 	job := b.text("location.pathname")
 	s.kill()
 	before := b.text(`document.querySelector(".live progress").value`)

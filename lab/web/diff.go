@@ -80,11 +80,15 @@ func (s *Server) runAgainst(w http.ResponseWriter, r *http.Request, this, other 
 	})
 }
 
+// diffTables have the points of both runs; how many only one has is told above them.
 func diffTables(points []lab.Difference, methods []string) []diffTable {
 	var out []diffTable
 	for _, d := range points {
+		if d.Finding == lab.Lacking {
+			continue
+		}
 		if len(out) == 0 || out[len(out)-1].Panel != d.Panel {
-			out = append(out, diffTable{Panel: d.Panel})
+			out = append(out, diffTable{Panel: d.Panel, Change: changes[d.Ratio]})
 		}
 		t := &out[len(out)-1]
 		if n := len(t.Groups); n == 0 || t.Groups[n-1].Method != d.Method {
@@ -92,16 +96,8 @@ func diffTables(points []lab.Difference, methods []string) []diffTable {
 		}
 		g := &t.Groups[len(t.Groups)-1]
 		g.Points = append(g.Points, d)
-		switch {
-		case t.Change == "" && d.Finding != lab.Lacking:
-			t.Change = changes[d.Ratio]
-		case d.Finding != lab.Lacking && t.Change != changes[d.Ratio]:
+		if t.Change != changes[d.Ratio] {
 			t.Change = "change"
-		}
-	}
-	for i := range out {
-		if out[i].Change == "" {
-			out[i].Change = "change"
 		}
 	}
 	return out

@@ -77,7 +77,7 @@ func TestDiff(t *testing.T) {
 		t.Error("a run of another experiment can be chosen")
 	}
 	_, page = s.get(better + "?against=" + idOf(base))
-	for _, want := range []string{"Points compared: 1 better here", "1 equal", "first wins <b>changed</b>", "&lt;i&gt;first", "(other)", "missing", "0.498 (0.495 to 0.501)"} {
+	for _, want := range []string{"Points compared: 1 better here", "1 equal", "first wins <b>changed</b>", "&lt;i&gt;first", "(other)", "only one run has", "0.498 (0.495 to 0.501)"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the comparison lacks %q:\n%s", want, page)
 		}
