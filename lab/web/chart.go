@@ -131,6 +131,11 @@ func spark(c lab.Curves) template.HTML {
 			py := h - pad - (h-2*pad)*(scale(d.LogY, *y)-lo)/(hi-lo)
 			pts = append(pts, fmt.Sprintf("%.1f,%.1f", px, py))
 		}
+		if len(pts) == 1 { // a line of one point is not seen
+			x, y, _ := strings.Cut(pts[0], ",")
+			fmt.Fprintf(&b, `<circle fill="%s" r="2" cx="%s" cy="%s"/>`, s.Color, x, y)
+			continue
+		}
 		fmt.Fprintf(&b, `<polyline fill="none" stroke="%s" stroke-width="1.5" points="%s"/>`, s.Color, strings.Join(pts, " "))
 	}
 	b.WriteString("</svg>")
