@@ -434,6 +434,9 @@ func FuzzParsePasswords(f *testing.F) {
 }
 
 func TestSetPassword(t *testing.T) {
+	was := passwordCost
+	passwordCost = bcrypt.MinCost
+	t.Cleanup(func() { passwordCost = was })
 	file := filepath.Join(t.TempDir(), "new", "users")
 	for _, tt := range []struct{ name, password, want string }{
 		{"ada", "short", "from 8 to 72"}, {"ada", strings.Repeat("x", 73), "from 8 to 72"}, {"a:b", secret, "name"}, {"", secret, "name"}, {"#a", secret, "name"},
