@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -67,13 +68,50 @@ type site struct {
 	stop   func()
 }
 
+// stocked is a shelf with the catalogue, which is made once: it takes longer than most
+// tests.
+var stocked = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "stocked")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	ctx := context.Background()
+	st, _, err := store.Open(ctx, filepath.Join(dir, "runs.db"))
+	if err != nil {
+		return nil, err
+	}
+	defer st.Close()
+	path := filepath.Join(dir, "papers.db")
+	sh, err := shelf.Open(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	nothing := func(string) []*lab.Experiment { return nil }
+	_, err = New(ctx, Config{Store: st, Shelf: sh, Uploads: dir, Experiments: nothing})
+	if err = errors.Join(err, sh.Close()); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path)
+})
+
 func configIn(t testing.TB, dir string) Config {
 	st, _, err := store.Open(t.Context(), filepath.Join(dir, "runs.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { st.Close() })
-	sh, err := shelf.Open(t.Context(), filepath.Join(dir, "papers.db"))
+	papers := filepath.Join(dir, "papers.db")
+	if _, err := os.Stat(papers); err != nil {
+		b, err := stocked()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(papers, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sh, err := shelf.Open(t.Context(), papers)
 	if err != nil {
 		t.Fatal(err)
 	}
