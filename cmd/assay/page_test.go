@@ -221,6 +221,8 @@ func keyboardAlone(t *testing.T, b *browser, s *served) {
 func killedAndResumed(t *testing.T, b *browser, s *served) {
 	b.open(s.url + "/papers/pndm")
 	b.click(`details[open] input[value=desk]`)
+	b.text(`document.querySelector("details[open] details").open = true`)
+	b.fill(`details[open] [name="set.seeds"]`, "1")
 	b.click(`details[open] button.go`)
 	b.until(`document.querySelector(".live progress")?.value > 3`)
 	b.picture("job")

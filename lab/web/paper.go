@@ -41,6 +41,7 @@ type section struct {
 type form struct {
 	*lab.Experiment
 	Slug   string
+	Label  string // what it is called on its page
 	Action string // where it is sent
 	Token  string
 	Login  string // where to log in before it can be sent; "": need not
@@ -197,9 +198,9 @@ func (s *Server) showCompare(w http.ResponseWriter, r *http.Request, status int,
 func html(text string) template.HTML { return template.HTML(papers.HTML(text)) } // which escapes
 
 func (s *Server) formOf(slug string, e *lab.Experiment) form {
-	f := form{Experiment: e, Slug: slug, Action: "/papers/" + slug + "/runs", Size: lab.Quick}
+	f := form{Experiment: e, Slug: slug, Label: e.Title, Action: "/papers/" + slug + "/runs", Size: lab.Quick}
 	if slug == comparisons {
-		f.Action = "/compare/runs"
+		f.Label, f.Action = "Model and methods", "/compare/runs"
 	}
 	for _, p := range e.Params {
 		f.Fields = append(f.Fields, field{Param: p, ID: e.Name + "-" + p.Name, Bytes: s.cfg.Upper})
