@@ -15,7 +15,6 @@ import (
 	"testing"
 	"time"
 
-
 	"github.com/assay-lab/assay/lab"
 	"github.com/assay-lab/assay/lab/shelf"
 )

@@ -54,8 +54,8 @@ func (s *Server) page(h func(http.ResponseWriter, *http.Request) error) http.Han
 		default:
 			s.cfg.Log.Error("request", "path", r.URL.Path, "err", err)
 		}
-		if strings.HasPrefix(r.URL.Path, "/api/") {
-			writeJSON(w, p.status, map[string]string{"error": p.text})
+		if isAPI(r) {
+			writeJSON(w, p.status, apiError{p.text})
 			return
 		}
 		s.show(w, r, p.status, "error", struct {
@@ -85,15 +85,19 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		}
 		if !s.limits.allow(c.address, kind) {
 			h.Set("Retry-After", "10")
-			http.Error(w, "Too many requests from your address: wait some seconds.", http.StatusTooManyRequests)
+			deny(w, r, http.StatusTooManyRequests, "Too many requests from your address: wait some seconds.")
 			return
 		}
 		if s.cfg.Auth == nil && !loopbackHost(r.Host) {
-			http.Error(w, "This server answers on this machine only, as localhost or 127.0.0.1.", http.StatusMisdirectedRequest)
+			deny(w, r, http.StatusMisdirectedRequest, "This server answers on this machine only, as localhost or 127.0.0.1.")
 			return
 		}
 		if write && oneClick(w, r) {
 			next.ServeHTTP(w, r)
+			return
+		}
+		if write && isAPI(r) {
+			s.guardAPI(w, r, c, next)
 			return
 		}
 		c.visitor = s.visitor(w, r, c)
@@ -154,6 +158,10 @@ func (s *Server) sign(purpose, text string) string {
 // token goes into the forms of a visitor.
 func (s *Server) token(visitor string) string { return s.sign("form", visitor) }
 
+func (s *Server) owns(visitor, token string) bool {
+	return hmac.Equal([]byte(token), []byte(s.token(visitor)))
+}
+
 // checkToken refuses forms that other sites send in a reader's name. The token comes in
 // a header or in the form, which has been parsed.
 func (s *Server) checkToken(r *http.Request, visitor string) error {
@@ -164,10 +172,19 @@ func (s *Server) checkToken(r *http.Request, visitor string) error {
 	if token == "" {
 		token = r.PostForm.Get("token")
 	}
-	if !hmac.Equal([]byte(token), []byte(s.token(visitor))) {
+	if !s.owns(visitor, token) {
 		return &problem{http.StatusForbidden, "This form is too old or not from here: reload the page and send it again."}
 	}
 	return nil
+}
+
+// deny answers in a few words who asks too much, or at a wrong name.
+func deny(w http.ResponseWriter, r *http.Request, status int, text string) {
+	if isAPI(r) {
+		writeJSON(w, status, apiError{text})
+		return
+	}
+	http.Error(w, text, status)
 }
 
 // size is a number of bytes for people.
@@ -244,6 +261,15 @@ func (l *limiter) allow(address string, k kind) bool {
 	}
 	b.left[k]--
 	return true
+}
+
+// refund gives back what was counted.
+func (l *limiter) refund(address string, k kind) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if b := l.buckets[address]; b != nil {
+		b.left[k] = min(bursts[k], b.left[k]+1)
+	}
 }
 
 // sweep forgets addresses that have been quiet, once a minute or when there are many.

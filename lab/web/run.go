@@ -129,23 +129,30 @@ func pause(r *http.Request, d time.Duration) bool {
 
 // stop ends a run of the reader's own.
 func (s *Server) stop(w http.ResponseWriter, r *http.Request) error {
-	j, err := s.cfg.Shelf.Job(r.Context(), r.PathValue("id"))
+	j, err := s.end(r)
 	if err != nil {
 		return err
 	}
+	http.Redirect(w, r, "/jobs/"+j.ID, http.StatusSeeOther)
+	return nil
+}
+
+// end stops the job that an address names, and returns it as it was.
+func (s *Server) end(r *http.Request) (shelf.Job, error) {
+	j, err := s.cfg.Shelf.Job(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return j, err
+	}
 	if j.Visitor != visitorOf(r) {
-		return &problem{http.StatusForbidden, "Only who started a run can stop it."}
+		return j, &problem{http.StatusForbidden, "Only who started a run can stop it."}
 	}
 	if l := s.queue.of(j.ID); l != nil {
 		l.cancel(errStopped)
 	} else if j.State == shelf.Queued {
 		j.State = shelf.Stopped
-		if err := s.cfg.Shelf.SetJob(r.Context(), j); err != nil {
-			return err
-		}
+		err = s.cfg.Shelf.SetJob(r.Context(), j)
 	}
-	http.Redirect(w, r, "/jobs/"+j.ID, http.StatusSeeOther)
-	return nil
+	return j, err
 }
 
 // runView is the page of a run.
@@ -375,41 +382,6 @@ func (s *Server) runFile(w http.ResponseWriter, r *http.Request) error {
 	}
 	_, err = w.Write(b.Bytes())
 	return err
-}
-
-func (s *Server) apiRun(w http.ResponseWriter, r *http.Request) error {
-	run, _, err := s.load(r)
-	if err != nil {
-		return err
-	}
-	c, _, err := s.against(r, run)
-	if err != nil {
-		return err
-	}
-	if c != nil {
-		c.This, c.Other = public(c.This), public(c.Other)
-	}
-	return writeJSON(w, http.StatusOK, struct {
-		store.Run
-		Curves     lab.Curves         `json:"curves"`
-		Verdicts   []runner.Judged    `json:"verdicts"`
-		Comparison *runner.Comparison `json:"comparison,omitempty"`
-	}{public(run.Run), run.Curves, run.Verdicts, c})
-}
-
-func (s *Server) apiPaper(w http.ResponseWriter, r *http.Request) error {
-	p, err := s.cfg.Shelf.Paper(r.Context(), r.PathValue("slug"), visitorOf(r))
-	if err != nil {
-		return err
-	}
-	var names []string
-	for _, e := range s.cfg.Experiments(p.Slug) {
-		names = append(names, e.Name)
-	}
-	return writeJSON(w, http.StatusOK, struct {
-		shelf.Paper
-		Experiments []string `json:"experiments"`
-	}{p, names})
 }
 
 // Downloads are the files of a run.
