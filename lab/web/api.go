@@ -301,15 +301,12 @@ func (s *Server) apiRun(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if c != nil {
-		c.This, c.Other = public(c.This), public(c.Other)
-	}
 	return writeJSON(w, http.StatusOK, struct {
 		store.Run
 		Curves     lab.Curves         `json:"curves"`
 		Verdicts   []runner.Judged    `json:"verdicts"`
 		Comparison *runner.Comparison `json:"comparison,omitempty"`
-	}{public(run.Run), run.Curves, run.Verdicts, c})
+	}{run.Run, run.Curves, run.Verdicts, c})
 }
 
 // apiSubscribe takes the wish for a digest, of every address in the same words.

@@ -194,6 +194,7 @@ func (s *Server) load(r *http.Request) (*runner.Run, *lab.Experiment, error) {
 	return s.loadID(r.Context(), r.PathValue("id"))
 }
 
+// loadID is the run of that ID, as anyone may see it.
 func (s *Server) loadID(ctx context.Context, id string) (*runner.Run, *lab.Experiment, error) {
 	recorded, err := s.cfg.Store.Run(ctx, id)
 	if errors.Is(err, store.ErrNoRun) || err == nil && recorded.ID != id {
@@ -208,7 +209,15 @@ func (s *Server) loadID(ctx context.Context, id string) (*runner.Run, *lab.Exper
 		grid = nil // it may differ from the run's
 	}
 	run, err := runner.Load(ctx, s.cfg.Store, id, grid)
-	return run, e, err
+	if err != nil {
+		return nil, nil, err
+	}
+	run.Run = public(run.Run)
+	for i := range run.Curves.Missing {
+		m := &run.Curves.Missing[i]
+		m.Cell.Values, m.Err = run.Values, s.unplaced(m.Err)
+	}
+	return run, e, nil
 }
 
 func (s *Server) run(w http.ResponseWriter, r *http.Request) error {
