@@ -191,24 +191,24 @@ func TestAPIPasswords(t *testing.T) {
 			t.Errorf("%s: status %d, want %d: %v %s", tt.name, status, tt.status, head, text)
 		}
 	}
-	try := func(from, name, password string) int {
+	try := func(from, name, password string) (int, string) {
 		r := httptest.NewRequest("POST", "/api/runs", strings.NewReader(run))
 		r.RemoteAddr = from
 		r.Header.Set("Content-Type", "application/json")
 		r.SetBasicAuth(name, password)
 		w := httptest.NewRecorder()
 		s.ServeHTTP(w, r)
-		return w.Code
+		return w.Code, w.Body.String()
 	}
-	if got := try("203.0.113.9:1", "ada", secret); got != http.StatusForbidden {
-		t.Errorf("in the clear: status %d", got)
+	if status, text := try("203.0.113.9:1", "ada", secret); status != http.StatusForbidden || !strings.Contains(text, "HTTPS only") {
+		t.Errorf("in the clear: status %d: %s", status, text)
 	}
-	last := 0
-	for range nameBurst {
-		last = try("127.0.0.1:1", "bob", "wrong password")
+	last, text := 0, ""
+	for range loginBurst {
+		last, text = try("127.0.0.1:1", "bob", "wrong password")
 	}
-	if last != http.StatusTooManyRequests {
-		t.Errorf("many passwords: status %d", last)
+	if last != http.StatusTooManyRequests || !strings.Contains(text, "Too many logins") {
+		t.Errorf("many passwords: status %d: %s", last, text)
 	}
 }
 

@@ -79,17 +79,8 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		s.setDeadlines(w, r)
 		c := s.identify(r)
-		write, kind := r.Method != http.MethodGet && r.Method != http.MethodHead, reads
-		if write {
-			kind = writes
-		}
-		if !s.limits.allow(c.address, kind) {
-			h.Set("Retry-After", "10")
-			deny(w, r, http.StatusTooManyRequests, "Too many requests from your address: wait some seconds.")
-			return
-		}
-		if s.cfg.Auth == nil && !loopbackHost(r.Host) {
-			deny(w, r, http.StatusMisdirectedRequest, "This server answers on this machine only, as localhost or 127.0.0.1.")
+		write := r.Method != http.MethodGet && r.Method != http.MethodHead
+		if s.denied(w, r, c, write) {
 			return
 		}
 		if write && oneClick(w, r) {
@@ -178,13 +169,27 @@ func (s *Server) checkToken(r *http.Request, visitor string) error {
 	return nil
 }
 
-// deny answers in a few words who asks too much, or at a wrong name.
-func deny(w http.ResponseWriter, r *http.Request, status int, text string) {
+// denied answers in a few words who asks too much, or at a wrong name.
+func (s *Server) denied(w http.ResponseWriter, r *http.Request, c caller, write bool) bool {
+	status, text, kind := 0, "", reads
+	if write {
+		kind = writes
+	}
+	switch {
+	case !s.limits.allow(c.address, kind):
+		w.Header().Set("Retry-After", "10")
+		status, text = http.StatusTooManyRequests, "Too many requests from your address: wait some seconds."
+	case s.cfg.Auth == nil && !loopbackHost(r.Host):
+		status, text = http.StatusMisdirectedRequest, "This server answers on this machine only, as localhost or 127.0.0.1."
+	default:
+		return false
+	}
 	if isAPI(r) {
 		writeJSON(w, status, apiError{text})
-		return
+	} else {
+		http.Error(w, text, status)
 	}
-	http.Error(w, text, status)
+	return true
 }
 
 // size is a number of bytes for people.

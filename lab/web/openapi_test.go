@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/assay-lab/assay/lab/shelf"
 )
@@ -156,15 +155,12 @@ func refs(v any) (all []string) {
 	return all
 }
 
-// TestOpenAPI: what is described is there, what is there is described, and answers are
-// as described, errors too.
-func TestOpenAPI(t *testing.T) {
-	s := posted(t).site
-	s.cfg.Lookup = lookup
-	var d description
+// describe reads the description, of which all that is referred to must be there.
+func describe(s *site) (d description, ops map[string]operation) {
+	s.Helper()
 	var raw any
 	if _, text := s.get("/api"); json.Unmarshal([]byte(text), &d) != nil || json.Unmarshal([]byte(text), &raw) != nil {
-		t.Fatalf("%s", text)
+		s.Fatalf("%s", text)
 	}
 	for _, to := range refs(raw) {
 		at := raw
@@ -173,19 +169,81 @@ func TestOpenAPI(t *testing.T) {
 			at = m[step]
 		}
 		if at == nil {
-			t.Errorf("nothing is at %s", to)
+			s.Errorf("nothing is at %s", to)
 		}
 	}
-	described, ids := map[string]operation{}, map[string]bool{}
-	for path, ops := range d.Paths {
-		for method, op := range ops {
-			described[strings.ToUpper(method)+" "+path] = op
+	ops, ids := map[string]operation{}, map[string]bool{}
+	for path, methods := range d.Paths {
+		for method, op := range methods {
+			ops[strings.ToUpper(method)+" "+path] = op
 			if ids[op.OperationID] || op.OperationID == "" {
-				t.Errorf("%s %s: its ID %q is another's", method, path, op.OperationID)
+				s.Errorf("%s %s: its ID %q is another's", method, path, op.OperationID)
 			}
 			ids[op.OperationID] = true
 		}
 	}
+	return d, ops
+}
+
+// A call is of an operation of the description, at an address that fills in its path, or
+// that is a query.
+type call struct {
+	operation, at, body string
+	status              int
+}
+
+func (c call) path() (method, path string) {
+	method, path, _ = strings.Cut(c.operation, " ")
+	switch begin, end, filled := strings.Cut(path, "/{"); {
+	case !filled:
+		return method, path + c.at
+	case strings.HasPrefix(path, "/api"):
+		_, rest, _ := strings.Cut(end, "}")
+		return method, begin + c.at + rest
+	}
+	return method, c.at
+}
+
+// checkCall calls, and says what is not as described: "" for nothing.
+func (s *site) checkCall(d description, op operation, c call) string {
+	s.Helper()
+	method, path := c.path()
+	kind := "Accept: */*"
+	if c.body != "" {
+		kind = isJSON
+	}
+	status, head, text := s.ask(method, path, c.body, kind, "Cookie: "+s.cookie0().String())
+	answer, ok := op.Responses[fmt.Sprint(status)]
+	if status != c.status || !ok {
+		return fmt.Sprintf("want %d, described: %v: %.300s", c.status, ok, text)
+	}
+	if to, ok := strings.CutPrefix(answer.Ref, "#/components/responses/"); ok {
+		answer = d.Components.Responses[to]
+	}
+	got, _, _ := strings.Cut(head.Get("Content-Type"), ";")
+	content, ok := answer.Content[got]
+	if !ok {
+		return "its type " + got + " is not described"
+	}
+	if content.Schema.Type == nil && content.Schema.Ref == "" {
+		return ""
+	}
+	var v any
+	if err := json.Unmarshal([]byte(text), &v); err != nil {
+		return fmt.Sprintf("%v: %.300s", err, text)
+	}
+	if wrong := d.check("body", content.Schema, v); wrong != "" {
+		return fmt.Sprintf("%s in %.500s", wrong, text)
+	}
+	return ""
+}
+
+// TestOpenAPI: what is described is there, what is there is described, and answers are
+// as described, errors too.
+func TestOpenAPI(t *testing.T) {
+	s := posted(t).site
+	s.cfg.Lookup = lookup
+	d, described := describe(s)
 	for pattern := range s.apiRoutes() {
 		if _, ok := described[pattern]; !ok && pattern != "/api" && pattern != apiRest {
 			t.Errorf("%s is not described", pattern)
@@ -194,20 +252,35 @@ func TestOpenAPI(t *testing.T) {
 	first, _ := s.wait(s.begin(nil, map[string][2]string{"file.model": {"a.csv", "1\n"}}))
 	ended := s.begin(map[string]string{"set.fail": "true"}, nil)
 	second, _ := s.wait(ended)
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		if open, err := s.cfg.Shelf.OpenJobs(t.Context()); err == nil && len(open) == 0 {
-			break
-		}
-	}
 	long, err := s.cfg.Shelf.AddJob(t.Context(), shelf.Job{Visitor: "ZERO", Experiment: "pndm/toy", Size: "quick", Settings: map[string]string{"wait": "5000"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	called := map[string]bool{}
-	for _, tt := range []struct {
-		operation, at, body string
-		status              int
-	}{
+	for _, c := range calls(first, second, ended, "/"+long.ID) {
+		called[c.operation] = true
+		op, ok := described[c.operation]
+		if !ok {
+			t.Errorf("%s is not described", c.operation)
+		} else if wrong := s.checkCall(d, op, c); wrong != "" {
+			t.Errorf("%s, %s: status %d: %s", c.operation, c.at, c.status, wrong)
+		}
+	}
+	for o := range described {
+		if !called[o] {
+			t.Errorf("%s is described and not called here", o)
+		}
+	}
+	if _, text := s.get("/metrics"); !strings.Contains(text, `assay_jobs_total{state="done"} 2`) || !strings.Contains(text, "assay_cells_total") ||
+		!strings.Contains(text, `pattern="GET /api/runs/{id}"`) {
+		t.Errorf("meters:\n%s", text)
+	}
+}
+
+// calls are of every operation, on two runs, the ended job of the second, and another job.
+func calls(first, second, ended, long string) []call {
+	one, two := strings.TrimPrefix(first, "/runs"), strings.TrimPrefix(second, "/runs")
+	return []call{
 		{"GET /api", "", "", 200},
 		{"GET /api/visitor", "", "", 200},
 		{"GET /api/papers", "?limit=3", "", 200},
@@ -231,14 +304,14 @@ func TestOpenAPI(t *testing.T) {
 		{"GET /api/runs", "?limit=0", "", 400},
 		{"POST /api/runs", "", `{"experiment":"pndm/toy","size":"quick","settings":{"wait":5000,"cells":[3]}}`, 202},
 		{"POST /api/runs", "", `{"experiment":"pndm/none","size":"quick"}`, 400},
-		{"GET /api/runs/{id}", strings.TrimPrefix(first, "/runs"), "", 200},
-		{"GET /api/runs/{id}", strings.TrimPrefix(first, "/runs") + "?against=" + strings.TrimPrefix(second, "/runs/"), "", 200},
-		{"GET /api/runs/{id}", strings.TrimPrefix(second, "/runs"), "", 200},
+		{"GET /api/runs/{id}", one, "", 200},
+		{"GET /api/runs/{id}", one + "?against=" + two[1:], "", 200},
+		{"GET /api/runs/{id}", two, "", 200},
 		{"GET /api/runs/{id}", "/none", "", 404},
-		{"GET /api/runs/{id}", strings.TrimPrefix(first, "/runs") + "?against=" + strings.TrimPrefix(first, "/runs/"), "", 400},
-		{"GET /api/jobs/{id}", "/" + long.ID, "", 200},
+		{"GET /api/runs/{id}", one + "?against=" + one[1:], "", 400},
+		{"GET /api/jobs/{id}", long, "", 200},
 		{"GET /api/jobs/{id}", "/none", "", 404},
-		{"DELETE /api/jobs/{id}", "/" + long.ID, "", 202},
+		{"DELETE /api/jobs/{id}", long, "", 202},
 		{"DELETE /api/jobs/{id}", "/none", "", 404},
 		{"POST /api/subscriptions", "", `{"address":"reader@example.org","period":"daily"}`, 202},
 		{"POST /api/subscriptions", "", `{"address":"nobody"}`, 400},
@@ -249,58 +322,6 @@ func TestOpenAPI(t *testing.T) {
 		{"GET /api/jobs/{id}", strings.TrimPrefix(ended, "/jobs"), "", 200},
 		{"GET /healthz", "", "", 200},
 		{"GET /metrics", "", "", 200},
-	} {
-		called[tt.operation] = true
-		op, ok := described[tt.operation]
-		if !ok {
-			t.Errorf("%s is not described", tt.operation)
-			continue
-		}
-		method, path, _ := strings.Cut(tt.operation, " ")
-		switch begin, end, filled := strings.Cut(path, "/{"); {
-		case filled && strings.HasPrefix(path, "/api"):
-			_, rest, _ := strings.Cut(end, "}")
-			path = begin + tt.at + rest
-		case filled:
-			path = tt.at
-		default:
-			path += tt.at
-		}
-		kind := "Accept: */*"
-		if tt.body != "" {
-			kind = "Content-Type: application/json"
-		}
-		status, head, text := s.ask(method, path, tt.body, kind, "Cookie: "+s.cookie0().String())
-		answer, ok := op.Responses[fmt.Sprint(status)]
-		if status != tt.status || !ok {
-			t.Errorf("%s: status %d, want %d, described: %v: %.300s", tt.operation, status, tt.status, ok, text)
-			continue
-		}
-		if to, ok := strings.CutPrefix(answer.Ref, "#/components/responses/"); ok {
-			answer = d.Components.Responses[to]
-		}
-		got, _, _ := strings.Cut(head.Get("Content-Type"), ";")
-		content, ok := answer.Content[got]
-		if !ok {
-			t.Errorf("%s: status %d: type %s is not described", tt.operation, status, got)
-		}
-		var v any
-		if s := content.Schema; s.Type != nil || s.Ref != "" {
-			if err := json.Unmarshal([]byte(text), &v); err != nil {
-				t.Errorf("%s: %v: %.300s", tt.operation, err, text)
-			} else if wrong := d.check("", s, v); wrong != "" {
-				t.Errorf("%s: status %d: %s in %.500s", tt.operation, status, wrong, text)
-			}
-		}
-	}
-	for o := range described {
-		if !called[o] {
-			t.Errorf("%s is described and not called here", o)
-		}
-	}
-	if _, text := s.get("/metrics"); !strings.Contains(text, `assay_jobs_total{state="done"} 2`) || !strings.Contains(text, "assay_cells_total") ||
-		!strings.Contains(text, `pattern="GET /api/runs/{id}"`) {
-		t.Errorf("meters:\n%s", text)
 	}
 }
 
