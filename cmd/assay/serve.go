@@ -34,7 +34,8 @@ their verdicts, and forms that run them in place, on your own files too.
 
 Runs are those of assay run: what one began, the other goes on with. A server that
 was stopped goes on with its runs when it is started again. Each runs in a process of
-its own, with a lower priority and a bound on its memory.
+its own, with a lower priority and a bound on its memory. Programs do by JSON what
+readers do by the page: /api describes it.
 
 Without --auth only this machine is answered, and nobody logs in. With it the server
 may listen on any address: running experiments, sending files and adding papers then

@@ -61,6 +61,7 @@ func TestSlowLoris(t *testing.T) {
 		{"a request line that does not end", "GET /", "x"},
 		{"nothing at all", "", ""},
 		{"a form", "POST /papers/pndm/vote" + head + form, "x"},
+		{"JSON", "POST /api/runs" + head + "Content-Type: application/json\r\nContent-Length: 60000\r\n\r\n", " "},
 		{"a form in chunks", "POST /papers/pndm/vote" + head + "Content-Type: application/x-www-form-urlencoded\r\nTransfer-Encoding: chunked\r\n\r\n", "1\r\nx\r\n"},
 		{"a form with a token in its head", "POST /papers/pndm/vote" + head + "X-CSRF-Token: x\r\n" + form, "x"},
 		{"an upload", "POST /papers/pndm/runs" + head + "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 900000\r\n\r\n--b\r\nContent-Disposition: form-data; name=\"file.model\"; filename=\"a.csv\"\r\n\r\n", "1"},
@@ -318,7 +319,7 @@ func TestTraversal(t *testing.T) {
 	run, _ := s.wait(s.begin(nil, nil))
 	for _, evil := range []string{"..%2f..%2f..%2fetc%2fpasswd", "%2e%2e%2f%2e%2e%2fetc%2fpasswd", "..%5c..%5cwindows%5cwin.ini", "%2fetc%2fpasswd", "....%2f%2fetc", "a%00b", "%25%32%65", "..;%2fetc%2fpasswd"} {
 		for _, path := range []string{"/papers/" + evil, "/compare/" + evil, "/jobs/" + evil, "/jobs/" + evil + "/events", "/runs/" + evil, "/runs/" + evil + "/curve.png", run + "/" + evil,
-			"/assets/" + evil, "/api/papers/" + evil, "/api/runs/" + evil, "/" + evil} {
+			"/assets/" + evil, "/api/papers/" + evil, "/api/runs/" + evil, "/api/jobs/" + evil, "/api/compare/" + evil, "/" + evil} {
 			status, _, text := s.raw("GET " + path + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
 			if status != 404 && status != 400 || strings.Contains(text, "root:") {
 				t.Errorf("%s: status %d: %.100s", path, status, text)

@@ -60,9 +60,10 @@ func (a *Auth) believes(from netip.Addr) bool {
 	return a != nil && (from.IsLoopback() || slices.ContainsFunc(a.Proxies, func(n netip.Prefix) bool { return n.Contains(from) }))
 }
 
-// members are the forms that need a login where there are logins. Reading, searching,
+// members are what needs a login where there are logins. Reading, searching,
 // voting and what is confirmed by mail need none.
-var members = []string{"POST /papers", "POST /papers/{slug}/runs", "POST /compare/runs", "POST /jobs/{id}/stop"}
+var members = []string{"POST /papers", "POST /papers/{slug}/runs", "POST /compare/runs", "POST /jobs/{id}/stop",
+	"POST /api/papers", "POST /api/runs", "DELETE /api/jobs/{id}"}
 
 // A caller is who sends a request.
 type caller struct {
@@ -260,24 +261,13 @@ func (s *Server) loginPage(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 	c, name, password := callerOf(r), r.PostFormValue("name"), r.PostFormValue("password")
 	if s.passwords == nil {
-		return bad("Logins are the business of the proxy in front of this server.")
+		return bad("%s", proxysBusiness)
 	}
-	if peer := addressOf(r.RemoteAddr); r.TLS == nil && !s.cfg.Auth.believes(peer) {
-		return &problem{http.StatusForbidden, "Passwords are taken over HTTPS only: use the address that begins with https."}
-	}
-	if len(name) > mostName {
-		name = name[:mostName]
-	}
-	if !s.limits.allow(c.address, logins) || !s.limits.allow("name "+name, names) {
-		w.Header().Set("Retry-After", "60")
-		return &problem{http.StatusTooManyRequests, "Too many logins were tried: wait a minute."}
-	}
-	ok, err := s.checkPassword(r.Context(), name, password)
+	ok, err := s.authenticate(w, r, c, name, password)
 	if err != nil {
 		return err
 	}
 	if !ok {
-		s.cfg.Log.Warn("login refused", "name", name, "address", c.address)
 		return s.show(w, r, http.StatusForbidden, "login", loginView{Next: localPath(r.PostFormValue("next")), Name: name, Error: "The name or the password is wrong."})
 	}
 	hash, _ := s.passwords.hash(name)
@@ -285,6 +275,29 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 	s.setCookie(w, c, sessionCookie, s.session(name, hash, ends), sessionTime)
 	http.Redirect(w, r, localPath(r.PostFormValue("next")), http.StatusSeeOther)
 	return nil
+}
+
+const proxysBusiness = "Logins are the business of the proxy in front of this server."
+
+// authenticate checks a password at the rates of logins, of which one that succeeds
+// takes nothing.
+func (s *Server) authenticate(w http.ResponseWriter, r *http.Request, c caller, name, password string) (ok bool, err error) {
+	if peer := addressOf(r.RemoteAddr); r.TLS == nil && !s.cfg.Auth.believes(peer) {
+		return false, &problem{http.StatusForbidden, "Passwords are taken over HTTPS only: use the address that begins with https."}
+	}
+	counted := "name " + name[:min(len(name), mostName)]
+	if !s.limits.allow(c.address, logins) || !s.limits.allow(counted, names) {
+		w.Header().Set("Retry-After", "60")
+		return false, &problem{http.StatusTooManyRequests, "Too many logins were tried: wait a minute."}
+	}
+	switch ok, err = s.checkPassword(r.Context(), name, password); {
+	case ok:
+		s.limits.refund(c.address, logins)
+		s.limits.refund(counted, names)
+	case err == nil:
+		s.cfg.Log.Warn("login refused", "name", name[:min(len(name), mostName)], "address", c.address)
+	}
+	return ok, err
 }
 
 // checkPassword checks few passwords at once, for each takes a core some time.

@@ -2,7 +2,6 @@ package web
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"html/template"
@@ -135,19 +134,7 @@ func (s *Server) vote(w http.ResponseWriter, r *http.Request) error {
 
 // submit adds the paper that a reader names by its arXiv identifier or its page's address.
 func (s *Server) submit(w http.ResponseWriter, r *http.Request) error {
-	id := strings.TrimSpace(r.FormValue("id"))
-	if id == "" || len(id) > 300 {
-		return bad("Which paper? Give its arXiv identifier, such as 2211.01095, or the address of its page.")
-	}
-	p, err := s.cfg.Lookup(r.Context(), id)
-	if err != nil {
-		s.cfg.Log.Info("submission", "id", id, "err", err, "cause", errors.Unwrap(err))
-		return bad("%v", err)
-	}
-	if _, err := s.cfg.Shelf.Put(r.Context(), []shelf.Paper{p}); err != nil {
-		return err
-	}
-	slug, err := s.cfg.Shelf.SlugOf(r.Context(), p.URL) // the catalogue may have it
+	slug, _, err := s.add(r.Context(), r.FormValue("id"))
 	if err != nil {
 		return err
 	}
@@ -155,30 +142,23 @@ func (s *Server) submit(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func (s *Server) apiPapers(w http.ResponseWriter, r *http.Request) error {
-	q, err := queryOf(r)
+// add finds a paper and puts it on the shelf, where it may be already.
+func (s *Server) add(ctx context.Context, id string) (slug string, isNew bool, err error) {
+	id = strings.TrimSpace(id)
+	if id == "" || len(id) > 300 {
+		return "", false, bad("Which paper? Give its arXiv identifier, such as 2211.01095, or the address of its page.")
+	}
+	p, err := s.cfg.Lookup(ctx, id)
 	if err != nil {
-		return err
+		s.cfg.Log.Info("submission", "id", id, "err", err, "cause", errors.Unwrap(err))
+		return "", false, bad("%v", err)
 	}
-	found, err := s.cfg.Shelf.Find(r.Context(), q)
+	added, err := s.cfg.Shelf.Put(ctx, []shelf.Paper{p})
 	if err != nil {
-		return err
+		return "", false, err
 	}
-	if found.Papers == nil {
-		found.Papers = []shelf.Paper{}
-	}
-	return writeJSON(w, http.StatusOK, found)
-}
-
-func writeJSON(w http.ResponseWriter, status int, v any) error {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	w.WriteHeader(status)
-	_, err = w.Write(append(b, '\n'))
-	return err
+	slug, err = s.cfg.Shelf.SlugOf(ctx, p.URL) // the catalogue may have it
+	return slug, added > 0, err
 }
 
 // A statusCache keeps what the feed shows of runs and topics.

@@ -54,8 +54,8 @@ func (s *Server) page(h func(http.ResponseWriter, *http.Request) error) http.Han
 		default:
 			s.cfg.Log.Error("request", "path", r.URL.Path, "err", err)
 		}
-		if strings.HasPrefix(r.URL.Path, "/api/") {
-			writeJSON(w, p.status, map[string]string{"error": p.text})
+		if isAPI(r) {
+			writeJSON(w, p.status, apiError{p.text})
 			return
 		}
 		s.show(w, r, p.status, "error", struct {
@@ -79,21 +79,16 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		s.setDeadlines(w, r)
 		c := s.identify(r)
-		write, kind := r.Method != http.MethodGet && r.Method != http.MethodHead, reads
-		if write {
-			kind = writes
-		}
-		if !s.limits.allow(c.address, kind) {
-			h.Set("Retry-After", "10")
-			http.Error(w, "Too many requests from your address: wait some seconds.", http.StatusTooManyRequests)
-			return
-		}
-		if s.cfg.Auth == nil && !loopbackHost(r.Host) {
-			http.Error(w, "This server answers on this machine only, as localhost or 127.0.0.1.", http.StatusMisdirectedRequest)
+		write := r.Method != http.MethodGet && r.Method != http.MethodHead
+		if s.denied(w, r, c, write) {
 			return
 		}
 		if write && oneClick(w, r) {
 			next.ServeHTTP(w, r)
+			return
+		}
+		if write && isAPI(r) {
+			s.guardAPI(w, r, c, next)
 			return
 		}
 		c.visitor = s.visitor(w, r, c)
@@ -154,6 +149,10 @@ func (s *Server) sign(purpose, text string) string {
 // token goes into the forms of a visitor.
 func (s *Server) token(visitor string) string { return s.sign("form", visitor) }
 
+func (s *Server) owns(visitor, token string) bool {
+	return hmac.Equal([]byte(token), []byte(s.token(visitor)))
+}
+
 // checkToken refuses forms that other sites send in a reader's name. The token comes in
 // a header or in the form, which has been parsed.
 func (s *Server) checkToken(r *http.Request, visitor string) error {
@@ -164,10 +163,33 @@ func (s *Server) checkToken(r *http.Request, visitor string) error {
 	if token == "" {
 		token = r.PostForm.Get("token")
 	}
-	if !hmac.Equal([]byte(token), []byte(s.token(visitor))) {
+	if !s.owns(visitor, token) {
 		return &problem{http.StatusForbidden, "This form is too old or not from here: reload the page and send it again."}
 	}
 	return nil
+}
+
+// denied answers in a few words who asks too much, or at a wrong name.
+func (s *Server) denied(w http.ResponseWriter, r *http.Request, c caller, write bool) bool {
+	status, text, kind := 0, "", reads
+	if write {
+		kind = writes
+	}
+	switch {
+	case !s.limits.allow(c.address, kind):
+		w.Header().Set("Retry-After", "10")
+		status, text = http.StatusTooManyRequests, "Too many requests from your address: wait some seconds."
+	case s.cfg.Auth == nil && !loopbackHost(r.Host):
+		status, text = http.StatusMisdirectedRequest, "This server answers on this machine only, as localhost or 127.0.0.1."
+	default:
+		return false
+	}
+	if isAPI(r) {
+		writeJSON(w, status, apiError{text})
+	} else {
+		http.Error(w, text, status)
+	}
+	return true
 }
 
 // size is a number of bytes for people.
@@ -244,6 +266,15 @@ func (l *limiter) allow(address string, k kind) bool {
 	}
 	b.left[k]--
 	return true
+}
+
+// refund gives back what was counted.
+func (l *limiter) refund(address string, k kind) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if b := l.buckets[address]; b != nil {
+		b.left[k] = min(bursts[k], b.left[k]+1)
+	}
 }
 
 // sweep forgets addresses that have been quiet, once a minute or when there are many.

@@ -35,7 +35,7 @@ func (l *Limits) setDefaults() {
 const mostForm = 64 << 10 // bytes of a form without files
 
 // uploads are the forms that may bring files.
-var uploads = []string{"POST /papers/{slug}/runs", "POST /compare/runs"}
+var uploads = []string{"POST /papers/{slug}/runs", "POST /compare/runs", "POST /api/runs"}
 
 // patternOf is the route that a request will take.
 func (s *Server) patternOf(r *http.Request) string {
@@ -52,18 +52,30 @@ func (s *Server) setDeadlines(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+func unpacked(r *http.Request) error {
+	if r.Header.Get("Content-Encoding") != "" {
+		return &problem{http.StatusUnsupportedMediaType, "A compressed form is not taken."}
+	}
+	return nil
+}
+
 // receive reads all of a form, within its limits of time and size. It is over when
 // release is called.
 func (s *Server) receive(w http.ResponseWriter, r *http.Request) (release func(), err error) {
 	release = func() {}
-	if r.Header.Get("Content-Encoding") != "" {
-		return release, &problem{http.StatusUnsupportedMediaType, "A compressed form is not taken."}
+	if err := unpacked(r); err != nil {
+		return release, err
 	}
 	c, most := http.NewResponseController(w), int64(mostForm)
 	if slices.Contains(uploads, s.patternOf(r)) {
 		select {
 		case s.uploading <- struct{}{}:
-			release = func() { <-s.uploading }
+			release = func() {
+				if r.MultipartForm != nil {
+					r.MultipartForm.RemoveAll() // the server does so with requests of its own alone
+				}
+				<-s.uploading
+			}
 		default:
 			return release, &problem{http.StatusServiceUnavailable, "Too many files are being sent. Try again in a moment."}
 		}

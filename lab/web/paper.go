@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"html/template"
+	"maps"
 	"math"
 	"net/http"
 	"net/url"
@@ -255,35 +256,47 @@ func (s *Server) start(w http.ResponseWriter, r *http.Request) error {
 		return bad("%v", err)
 	}
 	f.Size = size
-	settings := map[string]string{}
+	typed := map[string]string{}
 	for i := range f.Fields {
 		p := &f.Fields[i]
 		p.Value = strings.TrimSpace(r.FormValue("set." + p.Name))
-		if p.Kind == lab.Input {
-			path, err := s.upload(r, p.Param)
-			if err != nil {
-				return s.refuse(w, r, f, err)
-			}
-			switch {
-			case path != "":
-				p.Value = path
-			case p.Value != "" && !slices.Contains(p.Choices, p.Value): // never a path that a reader writes
-				return s.refuse(w, r, f, bad("%s = %q: choose one of %s, or upload a file.", p.Name, p.Value, strings.Join(p.Choices, ", ")))
-			}
-		}
-		if p.Value != "" {
-			settings[p.Name] = p.Value
-		}
+		typed[p.Name] = p.Value
 	}
-	if err := s.plan(e, size, settings); err != nil {
-		return s.refuse(w, r, f, bad("%v", err))
-	}
-	j, err := s.queue.add(r.Context(), shelf.Job{Visitor: visitorOf(r), Experiment: e.Name, Size: string(size), Settings: settings})
+	j, err := s.begin(r, e, size, typed)
 	if err != nil {
-		return err
+		return s.refuse(w, r, f, err)
 	}
 	http.Redirect(w, r, "/jobs/"+j.ID, http.StatusSeeOther)
 	return nil
+}
+
+// begin queues a run with the settings that a reader typed, of which empty ones are
+// those left out, and the files that came with them.
+func (s *Server) begin(r *http.Request, e *lab.Experiment, size lab.Size, typed map[string]string) (j shelf.Job, err error) {
+	settings := map[string]string{}
+	maps.Copy(settings, typed)
+	for _, p := range e.Params {
+		if p.Kind != lab.Input {
+			continue
+		}
+		path, err := s.upload(r, p)
+		switch value := settings[p.Name]; {
+		case err != nil:
+			return j, err
+		case path != "":
+			settings[p.Name] = path
+		case value != "" && !slices.Contains(p.Choices, value): // never a path that a reader writes
+			return j, bad("%s = %q: choose one of %s, or upload a file.", p.Name, value, strings.Join(p.Choices, ", "))
+		}
+	}
+	maps.DeleteFunc(settings, func(name, value string) bool {
+		_, known := e.Param(name)
+		return known && value == ""
+	})
+	if err := s.plan(e, size, settings); err != nil {
+		return j, bad("%s", s.unplaced(err.Error()))
+	}
+	return s.queue.add(r.Context(), shelf.Job{Visitor: visitorOf(r), Experiment: e.Name, Size: string(size), Settings: settings})
 }
 
 // Bounds of what a reader may ask for.
@@ -337,7 +350,7 @@ func plan(e *lab.Experiment, size lab.Size, settings map[string]string) error {
 // refuse shows the form again with what is wrong with it.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, f form, err error) error {
 	p := &problem{}
-	if !errors.As(err, &p) {
+	if !errors.As(err, &p) || errors.Is(err, errBusy) {
 		return err
 	}
 	f.Error = p.text

@@ -113,7 +113,7 @@ func (q *queue) run(ctx context.Context, j shelf.Job, l *live) {
 		j.State = shelf.Stopped
 	case ctx.Err() != nil: // the next server goes on
 	default:
-		j.State, j.Error = shelf.Failed, err.Error()
+		j.State, j.Error = shelf.Failed, q.server.unplaced(err.Error())
 	}
 	if err := q.server.cfg.Shelf.SetJob(context.WithoutCancel(ctx), j); err != nil {
 		q.server.cfg.Log.Error("job", "id", j.ID, "err", err)
@@ -272,8 +272,7 @@ type snapshot struct {
 func (l *live) look() (snapshot, <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	p := l.progress
-	s := snapshot{Done: p.Done, Total: p.Total, Failed: p.Failed, Left: p.Left.Seconds(), Run: p.Run, Ended: l.ended}
+	p, s := l.progress, l.countsLocked()
 	if p.Last != nil {
 		s.Last = p.Last.Cell.String()
 	}
@@ -284,6 +283,18 @@ func (l *live) look() (snapshot, <-chan struct{}) {
 		}))
 	}
 	return s, l.changed
+}
+
+// counts is how far the run is.
+func (l *live) counts() snapshot {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.countsLocked()
+}
+
+func (l *live) countsLocked() snapshot {
+	p := l.progress
+	return snapshot{Done: p.Done, Total: p.Total, Failed: p.Failed, Left: p.Left.Seconds(), Run: p.Run, Ended: l.ended}
 }
 
 func (s snapshot) JSON() []byte {

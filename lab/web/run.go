@@ -9,9 +9,7 @@ import (
 	"maps"
 	"mime"
 	"net/http"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -131,23 +129,30 @@ func pause(r *http.Request, d time.Duration) bool {
 
 // stop ends a run of the reader's own.
 func (s *Server) stop(w http.ResponseWriter, r *http.Request) error {
-	j, err := s.cfg.Shelf.Job(r.Context(), r.PathValue("id"))
+	j, err := s.end(r)
 	if err != nil {
 		return err
 	}
+	http.Redirect(w, r, "/jobs/"+j.ID, http.StatusSeeOther)
+	return nil
+}
+
+// end stops the job that an address names, and returns it as it was.
+func (s *Server) end(r *http.Request) (shelf.Job, error) {
+	j, err := s.cfg.Shelf.Job(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return j, err
+	}
 	if j.Visitor != visitorOf(r) {
-		return &problem{http.StatusForbidden, "Only who started a run can stop it."}
+		return j, &problem{http.StatusForbidden, "Only who started a run can stop it."}
 	}
 	if l := s.queue.of(j.ID); l != nil {
 		l.cancel(errStopped)
 	} else if j.State == shelf.Queued {
 		j.State = shelf.Stopped
-		if err := s.cfg.Shelf.SetJob(r.Context(), j); err != nil {
-			return err
-		}
+		err = s.cfg.Shelf.SetJob(r.Context(), j)
 	}
-	http.Redirect(w, r, "/jobs/"+j.ID, http.StatusSeeOther)
-	return nil
+	return j, err
 }
 
 // runView is the page of a run.
@@ -189,6 +194,7 @@ func (s *Server) load(r *http.Request) (*runner.Run, *lab.Experiment, error) {
 	return s.loadID(r.Context(), r.PathValue("id"))
 }
 
+// loadID is the run of that ID, as anyone may see it.
 func (s *Server) loadID(ctx context.Context, id string) (*runner.Run, *lab.Experiment, error) {
 	recorded, err := s.cfg.Store.Run(ctx, id)
 	if errors.Is(err, store.ErrNoRun) || err == nil && recorded.ID != id {
@@ -203,7 +209,15 @@ func (s *Server) loadID(ctx context.Context, id string) (*runner.Run, *lab.Exper
 		grid = nil // it may differ from the run's
 	}
 	run, err := runner.Load(ctx, s.cfg.Store, id, grid)
-	return run, e, err
+	if err != nil {
+		return nil, nil, err
+	}
+	run.Run = public(run.Run)
+	for i := range run.Curves.Missing {
+		m := &run.Curves.Missing[i]
+		m.Cell.Values, m.Err = run.Values, s.unplaced(m.Err)
+	}
+	return run, e, nil
 }
 
 func (s *Server) run(w http.ResponseWriter, r *http.Request) error {
@@ -227,7 +241,9 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request) error {
 	}
 	view.Status, view.Back = together(all), back(run.Experiment)
 	if e != nil && e.Advise != nil && !run.Finished.IsZero() {
-		view.Advice = advice(e, run)
+		if view.Advice, err = s.advice(r.Context(), e, run); err != nil {
+			return err
+		}
 	}
 	view.Tables, view.Again = tables(run.Curves), s.again(run.Run)
 	if page, ok := papers.Get(view.Slug); ok {
@@ -246,29 +262,19 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request) error {
 	return s.show(w, r, http.StatusOK, "run", view)
 }
 
-// advice is that of an experiment, where readers' files have the names that they gave.
-func advice(e *lab.Experiment, run *runner.Run) lab.Advice {
-	a, names := e.Advise(run.Values, run.Curves), named(run)
-	for i := range a.Lines {
-		a.Lines[i] = names.Replace(a.Lines[i])
+// advice is that of an experiment, which may open readers' files for it.
+func (s *Server) advice(ctx context.Context, e *lab.Experiment, run *runner.Run) (lab.Advice, error) {
+	recorded, err := s.cfg.Store.Run(ctx, run.ID) // which tells where they are
+	if err != nil {
+		return lab.Advice{}, err
 	}
-	for i := range a.Commands {
-		a.Commands[i] = names.Replace(a.Commands[i])
-	}
-	return a
-}
-
-// named puts the names that readers gave to their files in the place of where these lie
-// here, which is nobody's business.
-func named(run *runner.Run) *strings.Replacer {
-	var pairs []string
-	for name := range run.Inputs {
-		if path := run.Values[name]; filepath.IsAbs(path) {
-			inJSON := strings.Trim(strconv.Quote(path), `"`)
-			pairs = append(pairs, path, filepath.Base(path), inJSON, filepath.Base(path))
+	a := e.Advise(recorded.Values, run.Curves)
+	for _, lines := range [][]string{a.Lines, a.Commands} {
+		for i := range lines {
+			lines[i] = s.unplaced(lines[i])
 		}
 	}
-	return strings.NewReplacer(pairs...)
+	return a, nil
 }
 
 // axes says what curves show.
@@ -366,6 +372,10 @@ func (s *Server) runFile(w http.ResponseWriter, r *http.Request) error {
 	if e == nil {
 		return notFound("experiment any more")
 	}
+	told, err := s.reportOf(r.Context(), e, run)
+	if err != nil {
+		return err
+	}
 	file := r.PathValue("file")
 	var b bytes.Buffer
 	var kind string
@@ -385,10 +395,10 @@ func (s *Server) runFile(w http.ResponseWriter, r *http.Request) error {
 		err = report.WriteCSV(&b, run.Curves)
 	case "results.json":
 		kind = "application/json"
-		err = report.WriteJSON(&b, report.NewRun(e, run.Values, run.Curves))
+		err = report.WriteJSON(&b, told)
 	case "report.md":
 		kind = "text/markdown; charset=utf-8"
-		err = report.WriteMarkdown(&b, report.NewRun(e, run.Values, run.Curves), "curve.png")
+		err = report.WriteMarkdown(&b, told, "curve.png")
 	default:
 		return notFound("file")
 	}
@@ -400,47 +410,21 @@ func (s *Server) runFile(w http.ResponseWriter, r *http.Request) error {
 	if r.URL.Query().Has("download") || !strings.HasPrefix(kind, "image/") {
 		h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": run.ID + "-" + file}))
 	}
-	if strings.HasPrefix(kind, "image/") || kind == "application/pdf" {
-		_, err = w.Write(b.Bytes())
-		return err
-	}
-	_, err = named(run).WriteString(w, b.String())
+	_, err = w.Write(b.Bytes())
 	return err
 }
 
-func (s *Server) apiRun(w http.ResponseWriter, r *http.Request) error {
-	run, _, err := s.load(r)
-	if err != nil {
-		return err
+// reportOf is a run for the writers of reports, with the advice that its page has.
+func (s *Server) reportOf(ctx context.Context, e *lab.Experiment, run *runner.Run) (report.Run, error) {
+	told := *e
+	if e.Advise != nil {
+		a, err := s.advice(ctx, e, run)
+		if err != nil {
+			return report.Run{}, err
+		}
+		told.Advise = func(lab.Values, lab.Curves) lab.Advice { return a }
 	}
-	c, _, err := s.against(r, run)
-	if err != nil {
-		return err
-	}
-	if c != nil {
-		c.This, c.Other = public(c.This), public(c.Other)
-	}
-	return writeJSON(w, http.StatusOK, struct {
-		store.Run
-		Curves     lab.Curves         `json:"curves"`
-		Verdicts   []runner.Judged    `json:"verdicts"`
-		Comparison *runner.Comparison `json:"comparison,omitempty"`
-	}{public(run.Run), run.Curves, run.Verdicts, c})
-}
-
-func (s *Server) apiPaper(w http.ResponseWriter, r *http.Request) error {
-	p, err := s.cfg.Shelf.Paper(r.Context(), r.PathValue("slug"), visitorOf(r))
-	if err != nil {
-		return err
-	}
-	var names []string
-	for _, e := range s.cfg.Experiments(p.Slug) {
-		names = append(names, e.Name)
-	}
-	return writeJSON(w, http.StatusOK, struct {
-		shelf.Paper
-		Experiments []string `json:"experiments"`
-	}{p, names})
+	return report.NewRun(&told, run.Values, run.Curves), nil
 }
 
 // Downloads are the files of a run.

@@ -2,7 +2,6 @@ package web
 
 import (
 	"errors"
-	"net"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -36,29 +35,39 @@ func (s *Server) showSubscribe(w http.ResponseWriter, r *http.Request, status in
 // subscribe takes the wish for a digest. What it answers does not depend on who has
 // one, and mails are sent later, so that time does not tell either.
 func (s *Server) subscribe(w http.ResponseWriter, r *http.Request) error {
-	if s.cfg.Mail == nil {
-		return &problem{http.StatusServiceUnavailable, "This server sends no mail."}
-	}
 	v := subscribeView{Step: "form", Address: strings.TrimSpace(r.PostFormValue("address")), Period: shelf.Weekly}
-	period, err := shelf.ParsePeriod(r.PostFormValue("period"))
+	address, period, err := s.wish(r, v.Address, r.PostFormValue("period"))
+	if p := (*problem)(nil); errors.As(err, &p) && p.status == http.StatusBadRequest {
+		v.Error = p.text
+		return s.showSubscribe(w, r, p.status, v)
+	}
 	if err != nil {
-		return bad("%v", err)
-	}
-	v.Period = period
-	address, err := mail.ParseAddress(v.Address)
-	if err != nil {
-		v.Error = strings.ToUpper(err.Error()[:1]) + err.Error()[1:] + "."
-		return s.showSubscribe(w, r, http.StatusBadRequest, v)
-	}
-	if !s.asks.allow(visitorOf(r), origin(r), s.cfg.Shelf.Now()) {
-		return &problem{http.StatusTooManyRequests, "That is too many subscriptions from here: try again in an hour."}
-	}
-	if err := s.cfg.Shelf.Subscribe(r.Context(), address, period); err != nil {
 		return err
 	}
-	s.postman.poke()
-	v.Step, v.Address = "asked", address
+	v.Step, v.Address, v.Period = "asked", address, period
 	return s.showSubscribe(w, r, http.StatusOK, v)
+}
+
+// wish notes that somebody wants a digest, and returns the address as it is written to.
+func (s *Server) wish(r *http.Request, address, period string) (string, shelf.Period, error) {
+	if s.cfg.Mail == nil {
+		return "", "", &problem{http.StatusServiceUnavailable, "This server sends no mail."}
+	}
+	p, err := shelf.ParsePeriod(period)
+	if err != nil {
+		return "", "", bad("%s.", sentence(err.Error()))
+	}
+	if address, err = mail.ParseAddress(address); err != nil {
+		return "", "", bad("%s.", sentence(err.Error()))
+	}
+	if !s.asks.allow(visitorOf(r), origin(r), s.cfg.Shelf.Now()) {
+		return "", "", &problem{http.StatusTooManyRequests, "That is too many subscriptions from here: try again in an hour."}
+	}
+	if err := s.cfg.Shelf.Subscribe(r.Context(), address, p); err != nil {
+		return "", "", err
+	}
+	s.postman.poke()
+	return address, p, nil
 }
 
 // secretly keeps the token in the address of a page from other servers.
@@ -140,26 +149,14 @@ func unreferred(r *http.Request) bool {
 		(r.URL.Path == "/subscribe/confirm" || r.URL.Path == "/unsubscribe")
 }
 
-// origin is whom a request comes from: an address, or the whole network of one for
-// IPv6, where a reader has many. It is "" for this machine, which may be a proxy in
-// front of everyone.
+// origin is the address that a request comes from. It is "" for this machine, which may
+// be a proxy in front of everyone that tells nothing of them.
 func origin(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		host = r.RemoteAddr
-	}
-	ip, err := netip.ParseAddr(host)
-	switch ip = ip.Unmap(); {
-	case err != nil:
-		return host
-	case ip.IsLoopback():
+	from := callerOf(r).address
+	if a, err := netip.ParseAddr(from); err == nil && a.IsLoopback() {
 		return ""
-	case ip.Is6():
-		if network, err := ip.WithZone("").Prefix(64); err == nil {
-			return network.String()
-		}
 	}
-	return ip.String()
+	return from
 }
 
 // asks counts who asked for digests in the last hour.

@@ -1,10 +1,12 @@
 package web
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"strings"
 	"testing"
@@ -68,9 +70,20 @@ func TestAskLimits(t *testing.T) {
 		{"an address in two forms", "203.0.113.1:5", "[::ffff:203.0.113.1]:5", true},
 		{"this machine", "127.0.0.1:5", "[::1]:7", true},
 	} {
-		a, b := &http.Request{RemoteAddr: tt.first}, &http.Request{RemoteAddr: tt.second}
-		if (origin(a) == origin(b)) != tt.one {
-			t.Errorf("%s: %q and %q", tt.name, origin(a), origin(b))
+		a, b := from(&Server{}, tt.first, ""), from(&Server{}, tt.second, "")
+		if (a == b) != tt.one {
+			t.Errorf("%s: %q and %q", tt.name, a, b)
+		}
+	}
+	proxied := &Server{cfg: Config{Auth: &Auth{Header: "X-Remote-User", Proxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}}}
+	for _, tt := range []struct{ name, peer, forwarded, want string }{
+		{"a proxy on this machine", "127.0.0.1:5", "203.0.113.7", "203.0.113.7"},
+		{"a proxy elsewhere", "10.0.0.1:5", "203.0.113.7", "203.0.113.7"},
+		{"a proxy that tells nothing", "127.0.0.1:5", "", ""},
+		{"who is no proxy", "203.0.113.9:5", "203.0.113.7", "203.0.113.9"},
+	} {
+		if got := from(proxied, tt.peer, tt.forwarded); got != tt.want {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
 		}
 	}
 	var a asks
@@ -83,6 +96,15 @@ func TestAskLimits(t *testing.T) {
 	if !a.allow("other", "203.0.113.2", at) || !a.allow("visitor0", "203.0.113.1", at.Add(time.Hour)) {
 		t.Error("another origin, or an hour later, is refused")
 	}
+}
+
+// from is the origin of a request, as the guard finds it.
+func from(s *Server, peer, forwarded string) string {
+	r := httptest.NewRequest("POST", "/subscribe", nil)
+	if r.RemoteAddr = peer; forwarded != "" {
+		r.Header.Set("X-Forwarded-For", forwarded)
+	}
+	return origin(r.WithContext(context.WithValue(r.Context(), callerKey{}, s.identify(r))))
 }
 
 func TestSubscribeRequests(t *testing.T) {

@@ -146,6 +146,19 @@ func (s *Server) keep(ctx context.Context, h *multipart.FileHeader, name string)
 	return filepath.Join(kept, name), nil
 }
 
+// unplaced is text without the places of uploads, which are nobody's business.
+func (s *Server) unplaced(text string) string {
+	const slash = string(filepath.Separator)
+	for {
+		before, after, ok := strings.Cut(text, filepath.Clean(s.cfg.Uploads)+slash)
+		if !ok {
+			return text
+		}
+		_, name, _ := strings.Cut(after, slash) // in a folder of its own
+		text = before + name
+	}
+}
+
 // fresh is how long an upload stays that no run has yet: its form may be on its way.
 const fresh = 10 * time.Minute
 

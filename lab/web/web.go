@@ -249,7 +249,6 @@ func (s *Server) routes() http.Handler {
 	mux.Handle("GET /assets/", cached(http.StripPrefix("/assets/", http.FileServerFS(static))))
 	mux.HandleFunc("GET /healthz", s.healthz)
 	mux.Handle("GET /metrics", s.meters.handler())
-	mux.HandleFunc("GET /api", s.openAPI)
 	page := func(pattern string, h func(w http.ResponseWriter, r *http.Request) error) {
 		mux.Handle(pattern, s.page(h))
 	}
@@ -271,9 +270,9 @@ func (s *Server) routes() http.Handler {
 	page("POST /jobs/{id}/stop", s.stop)
 	page("GET /runs/{id}", s.run)
 	page("GET /runs/{id}/{file}", s.runFile)
-	page("GET /api/papers", s.apiPapers)
-	page("GET /api/papers/{slug}", s.apiPaper)
-	page("GET /api/runs/{id}", s.apiRun)
+	for pattern, h := range s.apiRoutes() {
+		page(pattern, h)
+	}
 	if s.cfg.Auth != nil {
 		page("GET /login", s.loginPage)
 		page("POST /login", s.login)

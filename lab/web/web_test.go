@@ -295,7 +295,7 @@ func TestCompare(t *testing.T) {
 		t.Fatalf("status %d:\n%s", status, text)
 	}
 	run, page := s.wait(job)
-	for _, want := range []string{"Take the &lt;bold&gt; one.", "assay compare toy --size quick", "--model FILE", `href="/compare/toy"`} {
+	for _, want := range []string{"Take the &lt;bold&gt; one.", "assay compare toy --size quick", "--model FILE", "assay sample --model mine.csv", `href="/compare/toy"`} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the run's page lacks %q", want)
 		}
@@ -472,15 +472,18 @@ func TestHostilePapers(t *testing.T) {
 	}
 }
 
+// lookup knows of one paper.
+func lookup(_ context.Context, id string) (shelf.Paper, error) {
+	if id != "2601.00001" {
+		return shelf.Paper{}, fmt.Errorf("arXiv has no paper %s", id)
+	}
+	return shelf.Paper{Slug: "arxiv-2601.00001", Title: "New", URL: "https://arxiv.org/abs/2601.00001", Source: "arxiv", Published: time.Now()}, nil
+}
+
 // TestSubmit: a paper that is named is on its page; one that is not there is said so.
 func TestSubmit(t *testing.T) {
 	cfg := configIn(t, t.TempDir())
-	cfg.Lookup = func(_ context.Context, id string) (shelf.Paper, error) {
-		if id != "2601.00001" {
-			return shelf.Paper{}, fmt.Errorf("arXiv has no paper %s", id)
-		}
-		return shelf.Paper{Slug: "arxiv-2601.00001", Title: "New", URL: "https://arxiv.org/abs/2601.00001", Source: "arxiv", Published: time.Now()}, nil
-	}
+	cfg.Lookup = lookup
 	s := serve(t, cfg)
 	if status, to, _ := s.post("/papers", map[string]string{"token": s.token(), "id": " 2601.00001 "}, nil); status != http.StatusSeeOther || to != "/papers/arxiv-2601.00001" {
 		t.Errorf("status %d, %q", status, to)
@@ -544,31 +547,6 @@ func TestPagesHoldThePolicy(t *testing.T) {
 		if _, page := s.get(path); inline.MatchString(page) {
 			t.Errorf("%s: %s", path, inline.FindString(page))
 		}
-	}
-}
-
-// TestOpenAPI: every path of the description is answered, and every path of the JSON
-// interface is described.
-func TestOpenAPI(t *testing.T) {
-	s := serve(t, configIn(t, t.TempDir()))
-	var doc struct{ Paths map[string]any }
-	if _, text := s.get("/api"); json.Unmarshal([]byte(text), &doc) != nil || len(doc.Paths) < 5 {
-		t.Fatalf("%s", text)
-	}
-	run, _ := s.wait(s.begin(nil, nil))
-	fill := strings.NewReplacer("{slug}", "pndm", "/runs/{id}", run, "{file}", "results.csv", "{id}", "none")
-	for path := range doc.Paths {
-		want := 200
-		if strings.HasPrefix(path, "/jobs/") {
-			want = 404
-		}
-		if status, text := s.get(fill.Replace(path)); status != want {
-			t.Errorf("%s: status %d: %.200s", path, status, text)
-		}
-	}
-	if _, text := s.get("/metrics"); !strings.Contains(text, `assay_jobs_total{state="done"} 1`) || !strings.Contains(text, "assay_cells_total 4") ||
-		!strings.Contains(text, `pattern="GET /runs/{id}"`) {
-		t.Errorf("meters:\n%s", text)
 	}
 }
 
