@@ -117,8 +117,8 @@ func (s *Shelf) Confirm(ctx context.Context, token string) (Subscriber, error) {
 }
 
 // Hour is the last full hour of which everything is on the shelf. Digests end at full
-// hours, and so begin there but for the first: many subscribers share one. What a slow writer puts on the shelf bears
-// the time when the writer began: hence the minutes.
+// hours, and so begin there but for the first: many subscribers share one. What a slow
+// writer puts on the shelf bears the time when the writer began: hence the minutes.
 func Hour(at time.Time) time.Time { return at.Add(-5 * time.Minute).UTC().Truncate(time.Hour) }
 
 // Subscriber is the subscriber of that token.
