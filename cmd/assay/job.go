@@ -115,25 +115,38 @@ func watchMemory(most int64) {
 	}()
 }
 
-// A jobStarter starts jobs of this binary.
+// A jobStarter starts jobs.
 type jobStarter struct {
-	jobs   int
-	memory int64 // bytes
+	binary string // path of assay; "": this one
+	jobs   int    // cells at once
+	memory int64  // bytes
+}
+
+// A head keeps the beginning of what is written.
+type head struct{ bytes.Buffer }
+
+func (h *head) Write(p []byte) (int, error) {
+	const most = 4096
+	h.Buffer.Write(p[:min(len(p), most-h.Len())])
+	return len(p), nil
 }
 
 // run runs an experiment in a process of its own.
 func (s jobStarter) run(ctx context.Context, e *lab.Experiment, size lab.Size, v lab.Values, progress func(runner.Progress)) (string, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return "", err
+	if s.binary == "" {
+		self, err := os.Executable()
+		if err != nil {
+			return "", err
+		}
+		s.binary = self
 	}
 	order, err := json.Marshal(job{Experiment: e.Name, Size: size, Values: v, Jobs: s.jobs, Memory: s.memory})
 	if err != nil {
 		return "", err
 	}
-	cmd := exec.CommandContext(ctx, self, "job")
+	cmd := exec.CommandContext(ctx, s.binary, "job")
 	cmd.SysProcAttr = ownGroup()
-	var said bytes.Buffer
+	var said head
 	cmd.Stderr = &said
 	in, err := cmd.StdinPipe()
 	if err != nil {

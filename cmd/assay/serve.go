@@ -106,7 +106,7 @@ func (c *console) serve(ctx context.Context, f serveFlags) error {
 		level = slog.LevelDebug
 	}
 	s, err := web.New(ctx, web.Config{
-		Store: st, Shelf: sh, Uploads: filepath.Join(dir, "uploads"), Runs: f.runs, Run: jobStarter{f.jobs, f.limits.memoryBytes()}.run,
+		Store: st, Shelf: sh, Uploads: filepath.Join(dir, "uploads"), Runs: f.runs, Run: jobStarter{jobs: f.jobs, memory: f.limits.memoryBytes()}.run,
 		Auth: auth, TLS: certificate, Limits: limits, Mail: sender, URL: site,
 		Log: slog.New(slog.NewTextHandler(c.err, &slog.HandlerOptions{Level: level})),
 	})
