@@ -21,7 +21,7 @@ type Paper struct {
 	Source    string    `json:"source,omitempty"` // the feed that brought it; "" for the catalogue
 	Published time.Time `json:"published"`
 	Runnable  bool      `json:"runnable"`
-	Status    string    `json:"status,omitempty"` // verdict of its last run
+	Status    string    `json:"status,omitempty"` // verdict of its last runs
 	Votes     int       `json:"votes"`
 	Voted     bool      `json:"voted,omitempty"` // by the visitor that [Query] names
 }
@@ -152,7 +152,7 @@ func (s *Shelf) SlugOf(ctx context.Context, url string) (slug string, err error)
 	return slug, nil
 }
 
-// SetStatus records the verdict of a paper's last run; "" for none. A verdict that is
+// SetStatus records the verdict of a paper's last runs; "" for none. A verdict that is
 // another than before is told by the next digests.
 func (s *Shelf) SetStatus(ctx context.Context, slug, status string) error {
 	fail := func(err error) error { return fmt.Errorf("shelf: verdict of %q: %w", slug, err) }

@@ -25,7 +25,7 @@ type Query struct {
 	Text    string // words that title, summary, topics or methods must have; the last may be begun only
 	Order   Order  // default [ByDate]; not heeded with Text, which has its own order
 	Topic   string
-	Status  string    // verdict of the last run
+	Status  string    // verdict of the last runs
 	Run     bool      // only what can be run
 	Since   time.Time // zero: from the beginning
 	Visitor string    // whose votes are marked

@@ -116,3 +116,52 @@ func TestUsage(t *testing.T) {
 		t.Errorf("%q", b)
 	}
 }
+
+// TestCardVerdict: a claim that fails is not hidden by a later run of another experiment,
+// and a server where nothing was run says what to begin with.
+func TestCardVerdict(t *testing.T) {
+	dir := t.TempDir()
+	experiments := func(slug string) []*lab.Experiment {
+		if slug != "pndm" && slug != firstPaper {
+			return nil
+		}
+		bad := toy()
+		bad.Name = "pndm/bad"
+		bad.Claims = []lab.Claim{{Name: "it rises", Judge: lab.All(lab.Less(lab.At("", "<b>bold</b>", 1), lab.At("", "<b>bold</b>", 2)))}}
+		return []*lab.Experiment{toy(), bad}
+	}
+	start := func() *site {
+		cfg := configIn(t, dir)
+		cfg.Experiments = experiments
+		return serve(t, cfg)
+	}
+	s := start()
+	const hint = "Nothing has been run here yet"
+	if _, page := s.get("/"); !strings.Contains(page, hint) {
+		t.Error("it is not said what to begin with")
+	}
+	status := func() string {
+		p, err := s.cfg.Shelf.Paper(t.Context(), "pndm", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p.Status
+	}
+	for _, run := range []struct{ experiment, want string }{{"pndm/bad", "fails"}, {"pndm/toy", "holds in part"}} {
+		s.wait(s.begin(map[string]string{"experiment": run.experiment}, nil))
+		if got := status(); got != run.want {
+			t.Errorf("after %s: %q, want %q", run.experiment, got, run.want)
+		}
+	}
+	if _, page := s.get("/"); strings.Contains(page, hint) {
+		t.Error("it still says that nothing was run")
+	}
+	if err := s.cfg.Shelf.SetStatus(t.Context(), "pndm", ""); err != nil {
+		t.Fatal(err)
+	}
+	s.stop()
+	s = start()
+	if got := status(); got != "holds in part" {
+		t.Errorf("after a start: %q", got)
+	}
+}

@@ -64,7 +64,7 @@ func found(v url.Values, n int, more bool) string {
 		of = append(of, "on "+topic)
 	}
 	if verdict := v.Get("verdict"); verdict != "" {
-		of = append(of, "of which the last run says “"+verdict+"”")
+		of = append(of, "of which the last runs say “"+verdict+"”")
 	}
 	if v.Get("run") != "" {
 		of = append(of, "that can be run")

@@ -50,7 +50,7 @@ func TestFound(t *testing.T) {
 		{"", 0, false, "No paper"},
 		{"after=x", 20, true, ""},
 		{"q=+a+", 1, false, "1 paper for “a”"},
-		{"q=a&topic=b&verdict=holds&run=1&since=week", 20, true, "The first 20 papers for “a” on b of which the last run says “holds” that can be run of the last week"},
+		{"q=a&topic=b&verdict=holds&run=1&since=week", 20, true, "The first 20 papers for “a” on b of which the last runs say “holds” that can be run of the last week"},
 		{"topic=b&after=x", 3, false, "More papers on b"},
 		{"q=zzz", 0, false, "No paper for “zzz”"},
 	} {

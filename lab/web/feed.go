@@ -32,6 +32,7 @@ type feedView struct {
 	Spans  []string
 	Token  string
 	Mail   bool   // the digest can be had
+	First  string // address of a paper to begin with, while nothing has been run
 	Login  string // where to log in before a paper can be added; "": need not
 }
 
@@ -98,6 +99,9 @@ func (s *Server) feed(w http.ResponseWriter, r *http.Request) error {
 		view.Groups = grouped(cards, time.Now())
 	}
 	view.Found = found(view.Query, len(cards), page.Next != "")
+	if len(view.Query) == 0 && s.status.empty() && len(s.cfg.Experiments(firstPaper)) > 0 {
+		view.First = "/papers/" + firstPaper + "#try"
+	}
 	if q.After != "" {
 		view.Newest = withQuery(view.Query, "after", "")
 	}
@@ -114,6 +118,9 @@ func (s *Server) feed(w http.ResponseWriter, r *http.Request) error {
 	}
 	return s.show(w, r, http.StatusOK, "feed", view)
 }
+
+// firstPaper is what to begin with: make run does too.
+const firstPaper = "dpm-solver-pp"
 
 func (s *Server) vote(w http.ResponseWriter, r *http.Request) error {
 	slug := r.PathValue("slug")
@@ -175,6 +182,13 @@ func (c *statusCache) spark(slug string) template.HTML {
 	return c.sparks[slug]
 }
 
+// empty reports whether nothing has been run.
+func (c *statusCache) empty() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.sparks) == 0
+}
+
 func (c *statusCache) setSpark(slug string, h template.HTML) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -208,7 +222,9 @@ func (s *Server) noteVerdictOf(ctx context.Context, id string) error {
 	return s.noteVerdict(ctx, r)
 }
 
-// noteVerdict shows a finished run on its paper's card.
+// noteVerdict shows a finished run on its paper's card: its curves, and what the last run
+// of each experiment says of the paper's claims, for one that fails is not to be hidden by
+// a run of another.
 func (s *Server) noteVerdict(ctx context.Context, r store.Run) error {
 	slug := slugOf(r.Experiment)
 	e, ok := s.experiment(r.Experiment)
@@ -219,9 +235,19 @@ func (s *Server) noteVerdict(ctx context.Context, r store.Run) error {
 	if err != nil {
 		return err
 	}
+	runs, err := s.cfg.Store.Runs(ctx)
+	if err != nil {
+		return err
+	}
+	rows, err := s.claimRows(ctx, s.cfg.Experiments(slug), runs)
+	if err != nil {
+		return err
+	}
 	var all []lab.Status
-	for _, v := range run.Verdicts {
-		all = append(all, v.Verdict.Status)
+	for _, c := range rows {
+		if c.Run.ID != "" {
+			all = append(all, c.Status)
+		}
 	}
 	s.status.setSpark(slug, spark(run.Curves))
 	return s.cfg.Shelf.SetStatus(ctx, slug, string(together(all)))

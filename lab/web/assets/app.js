@@ -10,6 +10,13 @@
   // ticks are the points' own costs, as many as fit beside each other.
   const ticks = (xs, at) => { let last = -Infinity; return xs.filter((x) => { const ok = at(x) - last >= 36; if (ok) last = at(x); return ok; }); };
 
+  // logTicks are 1, 2 and 5 of every power of ten, or the powers alone where they are many.
+  const logTicks = (lo, hi) => {
+    const from = Math.floor(Math.log10(lo)), to = Math.ceil(Math.log10(hi)), out = [];
+    for (let k = from; k <= to; k++) for (const m of to - from > 4 ? [1] : [1, 2, 5]) out.push(+`${m}e${k}`);
+    return out.filter((v) => v >= lo && v <= hi);
+  };
+
   function draw(box, data) {
     box.replaceChildren();
     const places = (data || []).map((d) => {
@@ -37,7 +44,7 @@
       hooks: { setSeries: [(u, i, o) => { if (i && "show" in o && pair[i - 1] >= 0) u.setSeries(pair[i - 1] + 1, { show: o.show }); }] },
       width, height: Math.round(Math.min(width * 0.62, 420)),
       scales: { x: { time: false, ...scale(d.logX && d.budgets[0] > 0) }, y: scale(d.logY) },
-      axes: [{ ...axis(d.x), splits: (u) => ticks(d.budgets, (x) => u.valToPos(x, "x")), filter: (u, vs) => vs }, { ...axis(d.y), size: 62 }],
+      axes: [{ ...axis(d.x), splits: (u) => ticks(d.budgets, (x) => u.valToPos(x, "x")), filter: (u, vs) => vs }, { ...axis(d.y), size: 62, ...(d.logY ? { splits: (u, i, lo, hi) => logTicks(lo, hi), filter: (u, vs) => vs } : {}) }],
       series: [{ label: d.x, value: (u, v) => number(v) },
         ...d.series.map((s) => ({ label: s.method, stroke: seen(s.color), width: 2, dash: s.dashed ? [6, 3] : undefined, spanGaps: true, points: { show: true, size: 6 }, value: (u, v) => number(v) }))],
     }, [d.budgets, ...d.series.map((s) => s.mean)], el);
