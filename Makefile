@@ -30,21 +30,21 @@ verify: build ## every conformance case
 build:
 	$(GO) build -trimpath -o bin/ ./cmd/assay
 
-FUZZTIME ?= 10s
-# At the end of its time go test sometimes takes its own deadline for a failure; one of
-# the target names the input that it wrote.
+FUZZTIME  ?= 10s
+FUZZBUILD ?= -fuzz=. # guided by what is covered, for which everything is compiled once more
+# At the end of its time a fuzz target sometimes takes its own deadline for a failure; one
+# that failed names the input that it wrote.
 fuzz: ## every fuzz target for FUZZTIME
-	@set -e; log=$$(mktemp); trap 'rm -f "$$log"' EXIT; for pkg in $$($(GO) list ./...); do \
-	  for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
-	    echo "$$pkg $$f"; \
-	    $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg >"$$log" 2>&1 || { cat "$$log"; \
-	      if ! grep -q 'context deadline exceeded' "$$log" || grep -q -e 'Failing input' -e panic "$$log"; then exit 1; fi; }; \
-	    tail -n 1 "$$log"; \
+	@set -e; tmp=$$(mktemp -d); trap 'rm -rf "$$tmp"' EXIT; \
+	for dir in $$(git grep -l '^func Fuzz' -- '*_test.go' | xargs -n 1 dirname | sort -u); do \
+	  $(GO) test -c $(FUZZBUILD) -o "$$tmp/fuzz.test" "./$$dir"; \
+	  for f in $$(grep -ho '^func Fuzz[A-Za-z0-9_]*' "$$dir"/*_test.go | cut -c 6-); do \
+	    echo "$$dir $$f"; \
+	    (cd "$$dir" && "$$tmp/fuzz.test" -test.run '^$$' -test.fuzz "^$$f$$" -test.fuzztime $(FUZZTIME) -test.fuzzcachedir "$$tmp/cache") >"$$tmp/log" 2>&1 || { cat "$$tmp/log"; \
+	      if ! grep -q 'context deadline exceeded' "$$tmp/log" || grep -q -e 'Failing input' -e panic "$$tmp/log"; then exit 1; fi; }; \
+	    tail -n 1 "$$tmp/log"; \
 	  done; \
 	done
-
-assets: ## the page's scripts and styles of others, and its tests', with npm
-	$(GO) run ./internal/tools/assets
 
 onnxruntime: ## fetch ONNX Runtime's library for this platform with npm
 	$(GO) run ./internal/tools/onnxruntime
