@@ -40,8 +40,8 @@ fuzz: ## every fuzz target for FUZZTIME
 	  $(GO) test -c $(FUZZBUILD) -o "$$tmp/fuzz.test" "./$$dir"; \
 	  for f in $$(grep -ho '^func Fuzz[A-Za-z0-9_]*' "$$dir"/*_test.go | cut -c 6-); do \
 	    echo "$$dir $$f"; \
-	    (cd "$$dir" && "$$tmp/fuzz.test" -test.run '^$$' -test.fuzz "^$$f$$" -test.fuzztime $(FUZZTIME) -test.fuzzcachedir "$$tmp/cache") >"$$tmp/log" 2>&1 || { cat "$$tmp/log"; \
-	      if ! grep -q 'context deadline exceeded' "$$tmp/log" || grep -q -e 'Failing input' -e panic "$$tmp/log"; then exit 1; fi; }; \
+	    (cd "$$dir" && "$$tmp/fuzz.test" -test.run '^$$' -test.fuzz "^$$f$$" -test.fuzztime $(FUZZTIME) -test.fuzzcachedir "$$tmp/cache") >"$$tmp/log" 2>&1 || \
+	      if ! grep -q 'context deadline exceeded' "$$tmp/log" || grep -q -e 'Failing input' -e panic "$$tmp/log"; then cat "$$tmp/log"; exit 1; fi; \
 	    grep elapsed "$$tmp/log" | tail -n 1; \
 	  done; \
 	done
