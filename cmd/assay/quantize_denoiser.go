@@ -20,6 +20,7 @@ import (
 	"github.com/assay-lab/assay/diffusion/calibration"
 	"github.com/assay-lab/assay/diffusion/network"
 	"github.com/assay-lab/assay/internal/cache"
+	"github.com/assay-lab/assay/internal/nn/mnist"
 	"github.com/assay-lab/assay/onnx"
 	"github.com/assay-lab/assay/quant"
 )
@@ -244,7 +245,11 @@ func (c *console) judgeDenoiser(ctx context.Context, r *denoiserReport, float, q
 	if !digits {
 		return nil
 	}
-	same, err := sameDigits(ctx, xs[0], xs[1], n)
+	judge, err := mnist.Classifier()
+	if err != nil {
+		return err
+	}
+	same, err := judge.Agreement(ctx, xs[0], xs[1], n)
 	r.Agreement = &same
 	return err
 }
@@ -302,25 +307,4 @@ func rms(a, b []float32) float64 {
 		s += d * d
 	}
 	return math.Sqrt(s / float64(len(a)))
-}
-
-// sameDigits is the share of images that are the same digit in both, as the shipped
-// classifier sees them.
-func sameDigits(ctx context.Context, a, b []float32, n int) (float64, error) {
-	judge, err := network.MNISTClassifier()
-	if err != nil {
-		return 0, err
-	}
-	before, err := judge.Classify(ctx, a, n)
-	if err != nil {
-		return 0, err
-	}
-	after, err := judge.Classify(ctx, b, n)
-	same := 0.
-	for i := range after {
-		if before[i] == after[i] {
-			same++
-		}
-	}
-	return same / float64(n), err
 }

@@ -31,22 +31,25 @@ func digits() *lab.Experiment {
 			lab.Param{Name: "seeds", Help: "independent sets of images", Kind: lab.Int, Default: "2", At: map[lab.Size]string{lab.Quick: "1", lab.Full: "4"}, Min: 1, Max: 4},
 		),
 		Version: 1,
-		Grid: func(v lab.Values) (cells []lab.Cell, err error) {
-			m, err := nets.Open(v)
-			if err != nil {
-				return nil, err
-			}
-			if err := takesDigits(m); err != nil {
-				return nil, err
-			}
-			for _, panel := range nets.Panels(m, v.Floats("guidance")) {
-				cells = append(cells, tripCells(v, panel, true)...)
-			}
-			return cells, nil
-		},
-		Run:    runDigits,
-		Claims: digitsClaims(),
+		Grid:    func(v lab.Values) ([]lab.Cell, error) { return digitsGrid(v, true, takesDigits) },
+		Run:     runDigits,
+		Claims:  digitsClaims(),
 	}
+}
+
+// digitsGrid is a panel a guidance scale on a network that passes the check.
+func digitsGrid(v lab.Values, alone bool, check func(*network.Model) error) (cells []lab.Cell, err error) {
+	m, err := nets.Open(v)
+	if err != nil {
+		return nil, err
+	}
+	if err := check(m); err != nil {
+		return nil, err
+	}
+	for _, panel := range nets.Panels(m, v.Floats("guidance")) {
+		cells = append(cells, tripCells(v, panel, alone)...)
+	}
+	return cells, nil
 }
 
 func takesDigits(m *network.Model) error {

@@ -31,24 +31,9 @@ func editing() *lab.Experiment {
 			lab.Param{Name: "seeds", Help: "independent sets of images", Kind: lab.Int, Default: "2", At: map[lab.Size]string{lab.Quick: "1", lab.Full: "4"}, Min: 1, Max: 4},
 		),
 		Version: 1,
-		Grid: func(v lab.Values) (cells []lab.Cell, err error) {
-			m, err := nets.Open(v)
-			if err != nil {
-				return nil, err
-			}
-			if err := takesDigits(m); err != nil {
-				return nil, err
-			}
-			if m.Classes != 10 {
-				return nil, fmt.Errorf("model = %s: %d classes: editing digits needs labels 0 to 9", m.Name, m.Classes)
-			}
-			for _, panel := range nets.Panels(m, v.Floats("guidance")) {
-				cells = append(cells, tripCells(v, panel, false)...)
-			}
-			return cells, nil
-		},
-		Run:    runEditing,
-		Claims: editingClaims(),
+		Grid:    func(v lab.Values) ([]lab.Cell, error) { return digitsGrid(v, false, takesLabels) },
+		Run:     runEditing,
+		Claims:  editingClaims(),
 	}
 }
 
@@ -132,4 +117,15 @@ func plus(t lab.Term, c float64) lab.Term {
 		name, x, err := t(cs)
 		return fmt.Sprintf("%g + %s", c, name), x + c, err
 	}
+}
+
+// takesLabels wants digits that can be asked for.
+func takesLabels(m *network.Model) error {
+	if err := takesDigits(m); err != nil {
+		return err
+	}
+	if m.Classes != 10 {
+		return fmt.Errorf("model = %s: %d classes: editing digits needs labels 0 to 9", m.Name, m.Classes)
+	}
+	return nil
 }

@@ -179,29 +179,13 @@ func runDigits(ctx context.Context, c lab.Cell) (lab.Outcome, error) {
 	if err != nil {
 		return lab.Outcome{}, fmt.Errorf("quantized: %w", err)
 	}
-	same, err := agreement(ctx, truth, x, t.n)
+	judge, err := mnist.Classifier()
+	if err != nil {
+		return lab.Outcome{}, err
+	}
+	same, err := judge.Agreement(ctx, truth, x, t.n)
 	size, full := q.Bytes()
 	return lab.Outcome{Cost: c.Budget, Quality: mixture.RMS(x, truth), Metrics: map[string]float64{
 		sameDigit: 100 * same, "bytes of weights": float64(size), "in float32": float64(full),
 	}}, err
-}
-
-// agreement is the share of images that are the same digit in both.
-func agreement(ctx context.Context, a, b []float32, n int) (float64, error) {
-	judge, err := mnist.Classifier()
-	if err != nil {
-		return 0, err
-	}
-	before, err := judge.Classify(ctx, a, n)
-	if err != nil {
-		return 0, err
-	}
-	after, err := judge.Classify(ctx, b, n)
-	same := 0
-	for i := range after {
-		if before[i] == after[i] {
-			same++
-		}
-	}
-	return float64(same) / float64(n), err
 }

@@ -116,3 +116,23 @@ func (c *Classifier) Classify(ctx context.Context, x []float32, n int) ([]int, e
 	})
 	return labels, err
 }
+
+// Agreement is the share of n pairs of images, of a and b [n, 28, 28], that get the same
+// label.
+func (c *Classifier) Agreement(ctx context.Context, a, b []float32, n int) (float64, error) {
+	before, err := c.Classify(ctx, a, n)
+	if err != nil {
+		return 0, err
+	}
+	after, err := c.Classify(ctx, b, n)
+	if err != nil {
+		return 0, err
+	}
+	same := 0
+	for i := range after {
+		if before[i] == after[i] {
+			same++
+		}
+	}
+	return float64(same) / float64(n), nil
+}
